@@ -1,0 +1,112 @@
+# Raw order events in Google Cloud Storage to dimension tables in BigQuery. `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Configuration: the environment, then the file that ENV names.
+PYTHON ?= python3.11
+ENV ?= local.env
+PWD := $(CURDIR)
+$(if $(wildcard $(ENV)),,$(error $(ENV) does not exist: copy gcp.env.sample to it and fill it in))
+$(foreach line,$(shell sed -n 's/^\([A-Z_]*\)=\(.*\)$$/\1?=\2/p' $(ENV)),$(eval $(line)))
+export $(shell sed -n 's/^\([A-Z_]*\)=.*$$/\1/p' $(ENV))
+export SQL
+export PYTHONPATH := $(CURDIR):$(CURDIR)/spark
+# Nothing calls home.
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export GX_ANALYTICS_ENABLED := False
+export SPARK_LOCAL_IP ?= 127.0.0.1
+
+MAIN := .venv/main/bin
+UV := .venv/uv/bin/uv
+
+WINDOW = $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO))
+
+##@ Run
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: pipeline
+pipeline: up ## From raw events to tested, published dimension tables; makes events if there are none [FROM=2026-01-03T00 TO=...]
+	@$(MAIN)/python -m events --if-none
+	@$(MAIN)/python -m pipeline $(WINDOW)
+
+.PHONY: events
+events: up ## Make raw events [ROWS=20000 SEED=1 HOURS=6 START=2026-01-03T00], or import the DataCo CSV [CSV=path]
+	@$(MAIN)/python -m events $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) \
+		$(if $(START),--start $(START)) $(if $(CSV),--csv "$(CSV)")
+
+.PHONY: query
+query: up ## Ask the warehouse [SQL='select ...']
+	@$(MAIN)/python -m pipeline.query "$$SQL"
+
+.PHONY: summary
+summary: up ## Show the rows by stage as they are now
+	@$(MAIN)/python -m pipeline --only summary
+
+##@ One stage
+
+.PHONY: dimensions load transform quality publish
+dimensions: up ## Spark: raw events to the Parquet of the dimensions [FROM= TO=]
+load: up ## Mage: Parquet to BigQuery staging [FROM= TO=]
+transform: up ## dbt: staging to the candidate dimensions, tested
+quality: up ## Great Expectations: the gate over the candidate
+publish: up ## dbt: the checked candidate to the warehouse
+dimensions load transform quality publish:
+	@$(MAIN)/python -m pipeline --only $@ $(WINDOW)
+
+##@ Local platform
+
+.PHONY: up
+up: setup ## Start the emulators of Cloud Storage and BigQuery
+	@$(if $(STORAGE_EMULATOR_HOST),.venv/emulators/bin/python -m emulators up)
+
+.PHONY: down
+down: setup ## Stop the emulators; their data stays
+	@.venv/emulators/bin/python -m emulators down
+
+.PHONY: status
+status: setup ## Show what runs where
+	@.venv/emulators/bin/python -m emulators status
+
+##@ Set-up
+
+.PHONY: setup
+setup: prerequisites .venv/main/.installed .venv/mage/.installed .venv/emulators/.installed .venv/jars/.installed ## Install what the project needs (the other targets do it by themselves)
+
+.PHONY: prerequisites
+prerequisites:
+	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+		echo "Python 3.11 is missing: apt-get install python3.11 python3.11-venv; if it is there by another name: make PYTHON=name" >&2; exit 1; }
+	@java -version 2>&1 | grep -q 'version "17' || { \
+		echo "Java 17 is missing: apt-get install openjdk-17-jre-headless, and have it first on PATH" >&2; exit 1; }
+
+$(UV): requirements/uv.txt
+	@echo "installing uv"
+	@$(PYTHON) -m venv --clear .venv/uv
+	@.venv/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+.venv/%/.installed: requirements/%.txt | $(UV)
+	@echo "installing the environment $*"
+	@[ -x .venv/$*/bin/python ] || $(UV) venv --quiet --python $(PYTHON) .venv/$*
+	@$(UV) pip sync --quiet --compile-bytecode --require-hashes --python ./.venv/$*/bin/python requirements/$*.txt
+	@touch $@
+
+.venv/jars/.installed: requirements/jars.ivy.xml requirements/jars.ivysettings.xml requirements/jars.sha256 .venv/main/.installed
+	@echo "installing the Cloud Storage connector of Spark"
+	@rm -rf .venv/jars
+	@java -cp ".venv/main/lib/python3.11/site-packages/pyspark/jars/*" org.apache.ivy.Main -warn \
+		-settings requirements/jars.ivysettings.xml -ivy requirements/jars.ivy.xml -cache .venv/ivy \
+		-retrieve '.venv/jars/[artifact]-[revision](-[classifier]).[ext]' > .venv/ivy.log 2>&1 || { cat .venv/ivy.log; exit 1; }
+	@cd .venv/jars && sha256sum --check --quiet $(CURDIR)/requirements/jars.sha256
+	@touch $@
+
+.PHONY: lock
+lock: $(UV) ## Compile the lock files anew from pyproject.toml
+	@for group in main mage emulators; do \
+		$(UV) pip compile --quiet --group $$group --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+			-o requirements/$$group.txt; done
