@@ -1,0 +1,116 @@
+"""Hour records: which run's Parquet stands for an ingest hour.
+
+A run writes the Parquet of its hours into folders of its own. Then one small object an hour, `hours/<hour>.json`, is
+replaced: from that moment readers see the new Parquet of all dimensions, before it the old, never a mixture. Folders
+that no record names any more are removed afterwards, and left for the next run if this one dies first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow.parquet as pq
+from google.cloud import storage
+
+from gcs_export_pipeline import declaration
+from gcs_export_pipeline.config import HOURS, QUARANTINE, TRANSFORMED, hour_name, parse_hour
+
+FOOTERS_AT_ONCE = 16
+
+Record = dict[str, Any]
+
+
+def output_path(dimension: declaration.Dimension, run: str) -> str:
+    """Folder of a dimension's Parquet of one run, within the bucket; hours are folders `hour=...` in it."""
+    return f"{TRANSFORMED}/{dimension.folder}/run={run}"
+
+
+def quarantine_path(run: str) -> str:
+    """Folder of the rows that a run set aside, within the bucket."""
+    return f"{QUARANTINE}/run={run}"
+
+
+def read(client: storage.Client, bucket: str, hours: Iterable[datetime] | None = None) -> dict[datetime, Record]:
+    """The records of the given hours that have one, or of all hours, in order of time."""
+    wanted = None if hours is None else set(hours)
+    found = {}
+    for blob in client.list_blobs(bucket, prefix=f"{HOURS}/"):
+        hour = parse_hour(blob.name.removeprefix(f"{HOURS}/").removesuffix(".json"))
+        if wanted is None or hour in wanted:
+            found[hour] = json.loads(blob.download_as_bytes())
+    return dict(sorted(found.items()))
+
+
+def switch(client: storage.Client, bucket: str, records: dict[datetime, Record]) -> None:
+    """Make the records' Parquet the Parquet of their hours, then remove what they replaced."""
+    for hour, record in records.items():
+        blob = client.bucket(bucket).blob(f"{HOURS}/{hour_name(hour)}.json")
+        blob.upload_from_string(json.dumps(record, indent=1), content_type="application/json")
+    remove_superseded(client, bucket, records)
+
+
+def remove_superseded(client: storage.Client, bucket: str, records: dict[datetime, Record]) -> int:
+    """Delete the Parquet of these hours that belongs to another run than the record's; returns how many objects."""
+    current = {hour_name(hour): record["run"] for hour, record in records.items()}
+    folders = [f"{TRANSFORMED}/{each.folder}/" for each in declaration.dimensions().values()] + [f"{QUARANTINE}/"]
+    stale = []
+    for folder in folders:
+        for blob in client.list_blobs(bucket, prefix=folder):
+            parts = dict(part.split("=", 1) for part in blob.name.split("/") if "=" in part)
+            if parts.get("hour") in current and parts.get("run") != current[parts["hour"]]:
+                stale.append(blob)
+    for blob in stale:
+        blob.delete()
+    return len(stale)
+
+
+class IncompleteError(RuntimeError):
+    """The Parquet of an hour is not what its record says; the message names the hour and the remedy."""
+
+
+def parquet_by_day(
+    client: storage.Client,
+    bucket: str,
+    dimension: declaration.Dimension,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> list[dict[str, Any]]:
+    """Every day that has hours in [start, end), with all of its hours' files: {day, uris, rows in their footers}.
+
+    Raises IncompleteError if an hour's files hold other rows than its record says.
+    """
+    records = read(client, bucket)
+    days = {hour.date() for hour in records if (start is None or start <= hour) and (end is None or hour < end)}
+    chosen = {hour: record for hour, record in records.items() if hour.date() in days}
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        paths = [record["dimensions"][dimension.name]["path"] for record in chosen.values()]
+        found = dict(zip(chosen, pool.map(lambda path: _files(client, bucket, path), paths), strict=True))
+    result: dict[str, dict[str, Any]] = {}
+    for hour, record in chosen.items():
+        promised = record["dimensions"][dimension.name]["rows"]
+        held = sum(found[hour].values())
+        if held != promised:
+            raise IncompleteError(
+                f"{dimension.folder} of hour {hour_name(hour)} holds {held} rows, its record says {promised}: "
+                f"make it again with "
+                f"`make dimensions FROM={hour:%Y-%m-%dT%H} TO={hour + timedelta(hours=1):%Y-%m-%dT%H}`"
+            )
+        day = result.setdefault(f"{hour:%Y%m%d}", {"day": f"{hour:%Y%m%d}", "uris": [], "rows": 0})
+        day["rows"] += held
+        if found[hour]:
+            day["uris"].append(f"gs://{bucket}/{record['dimensions'][dimension.name]['path']}/*.parquet")
+    return list(result.values())
+
+
+def _files(client: storage.Client, bucket: str, path: str) -> dict[str, int]:
+    """Rows by file of one hour's folder, read from the Parquet footers."""
+    files = {}
+    for blob in client.list_blobs(bucket, prefix=f"{path}/"):
+        if blob.name.endswith(".parquet"):
+            with blob.open("rb", chunk_size=256 * 1024) as file:
+                files[blob.name] = pq.read_metadata(file).num_rows
+    return files
