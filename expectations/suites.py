@@ -1,0 +1,179 @@
+"""The suites, one a table: what dbt's tests of single rows do not say.
+
+Severity `critical` blocks publishing, `warning` is reported. dbt tests keys, nulls, references and accepted values of
+rows; here stand volumes, shares, ranges that hold for the whole, and agreement between tables.
+"""
+
+from __future__ import annotations
+
+import great_expectations.expectations as gxe
+from great_expectations.expectations.expectation import Expectation
+
+from gcs_export_pipeline import declaration
+from gcs_export_pipeline.config import Config
+
+
+def suites(config: Config) -> dict[str, list[Expectation]]:
+    """Expectations by table of the candidate dataset."""
+    special = {
+        "customer": _customer(),
+        "product": _product(),
+        "location": _location(),
+        "order": _order(config),
+        "shipping": _shipping(),
+        "department": _department(),
+        "metadata": _metadata(config),
+    }
+    return {
+        f"dim_{name}": _every(config, dimension) + special[name] for name, dimension in declaration.dimensions().items()
+    }
+
+
+def _rows(description: str, query: str, severity: str = "critical") -> Expectation:
+    """Fails with the rows that `query` over {batch} returns."""
+    return gxe.UnexpectedRowsExpectation(description=description, unexpected_rows_query=query, severity=severity)
+
+
+def _every(config: Config, dimension: declaration.Dimension) -> list[Expectation]:
+    """What every dimension promises: it is not empty, its key is one, and it holds each key of staging once."""
+    key = ", ".join(f"`{name}`" for name in dimension.key)
+    staging = f"`{config.project}.{config.staging}.{dimension.name}`"
+    return [
+        gxe.ExpectTableRowCountToBeBetween(min_value=1, severity="critical"),
+        _rows(
+            "no key occurs twice",
+            f"select {key}, count(*) as occurrences from {{batch}} group by {key} having count(*) > 1",
+        ),
+        _rows(
+            "rows are the distinct keys of staging",
+            f"select * from (select (select count(*) from {{batch}}) as in_dimension, "
+            f"(select count(*) from (select distinct {key} from {staging}) as keys) as in_staging) as counts "
+            "where in_dimension <> in_staging",
+        ),
+    ]
+
+
+def _customer() -> list[Expectation]:
+    return [
+        gxe.ExpectColumnValuesToNotBeNull(column="customer_lname", mostly=0.95, severity="warning"),
+        gxe.ExpectColumnValuesToMatchRegex(column="customer_zipcode", regex=r"^[0-9]{5}$", severity="critical"),
+        gxe.ExpectColumnValuesToMatchRegex(
+            column="customer_state", regex=r"^[A-Z]{2}$", mostly=0.99, severity="warning"
+        ),
+        _share("customer_segment = 'Consumer'", 0.4, 0.65, "consumers are about half of the customers (0.52)"),
+    ]
+
+
+def _product() -> list[Expectation]:
+    return [
+        gxe.ExpectColumnValuesToBeBetween(column="product_price", min_value=0.01, max_value=5_000, severity="critical"),
+        gxe.ExpectColumnUniqueValueCountToBeBetween(
+            column="product_category_id", min_value=10, max_value=200, severity="warning"
+        ),
+        _rows(
+            "a category has one name",
+            "select product_category_id, count(distinct category_name) as names from {batch} "
+            "group by product_category_id having count(distinct category_name) > 1",
+        ),
+    ]
+
+
+def _location() -> list[Expectation]:
+    return [
+        gxe.ExpectColumnUniqueValueCountToBeBetween(
+            column="order_region", min_value=5, max_value=30, severity="warning"
+        ),
+        _rows(
+            "only US destinations have a zip code",
+            "select order_country, order_zipcode from {batch} "
+            "where order_zipcode is not null and order_country <> 'Estados Unidos'",
+            "warning",
+        ),
+    ]
+
+
+def _order(config: Config) -> list[Expectation]:
+    candidate = f"{config.project}.{config.candidate}"
+    return [
+        _rows(
+            "no order lies in the future",
+            "select order_item_id, order_date from {batch} where order_date > current_timestamp()",
+        ),
+        gxe.ExpectColumnMinToBeBetween(column="order_item_quantity", min_value=1, severity="critical"),
+        gxe.ExpectColumnMeanToBeBetween(column="order_item_total", min_value=50, max_value=500, severity="warning"),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="order_item_profit_ratio", min_value=-3, max_value=1, severity="warning"
+        ),
+        _rows(
+            "totals add up: sales - discount = total, to a cent a row",
+            "select * from (select sum(sales) - sum(order_item_discount) as expected, sum(order_item_total) as found, "
+            "count(*) as row_count from {batch}) as sums where abs(expected - found) > 0.0101 * row_count",
+        ),
+        _rows(
+            "every customer has ordered, and every order has its customer",
+            f"select customer_id, order_customer_id from `{candidate}.dim_customer` as customer full outer join "
+            "(select distinct order_customer_id from {batch}) as orders on customer_id = order_customer_id "
+            "where customer_id is null or order_customer_id is null",
+        ),
+        _rows(
+            "every product was ordered, and every order item has its product",
+            f"select product.product_card_id as product, items.product_card_id as ordered "
+            f"from `{candidate}.dim_product` "
+            "as product full outer join (select distinct product_card_id from {batch}) as items "
+            "on product.product_card_id = items.product_card_id "
+            "where product.product_card_id is null or items.product_card_id is null",
+        ),
+        _rows(
+            "every order has its shipment, and every shipment its order",
+            f"select shipping.order_id as shipped, orders.order_id as ordered "
+            f"from `{candidate}.dim_shipping` as shipping "
+            "full outer join (select distinct order_id from {batch}) as orders on shipping.order_id = orders.order_id "
+            "where shipping.order_id is null or orders.order_id is null",
+        ),
+        _share("order_status = 'COMPLETE'", 0.25, 0.45, "complete orders are about a third (0.33)"),
+    ]
+
+
+def _shipping() -> list[Expectation]:
+    return [
+        _share("delivery_status = 'Late delivery'", 0.45, 0.65, "late shipments are about 0.55 of all"),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="days_for_shipping_real", min_value=0, max_value=30, severity="critical"
+        ),
+    ]
+
+
+def _department() -> list[Expectation]:
+    return [
+        _rows(
+            "a department has one name",
+            "select department_id, count(distinct department_name) as names from {batch} "
+            "group by department_id having count(distinct department_name) > 1",
+        ),
+        gxe.ExpectColumnDistinctValuesToContainSet(column="market", value_set=["Europe", "LATAM"], severity="warning"),
+    ]
+
+
+def _metadata(config: Config) -> list[Expectation]:
+    return [
+        _rows(
+            "there are at least as many events as order items",
+            "select * from (select (select count(*) from {batch}) as events, "
+            f"(select count(*) from `{config.project}.{config.candidate}.dim_order`) as items) as counts "
+            "where events < items",
+        ),
+        _rows(
+            "no event lies in the future",
+            "select topic, `partition`, offset, time from {batch} where time > current_timestamp()",
+        ),
+    ]
+
+
+def _share(condition: str, low: float, high: float, description: str) -> Expectation:
+    """Warns if the share of rows that meet the condition leaves [low, high]; blocks nothing, as a small table may."""
+    return _rows(
+        description,
+        f"select share from (select countif({condition}) / count(*) as share from {{batch}}) as shares "
+        f"where share < {low} or share > {high}",
+        "warning",
+    )
