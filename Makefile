@@ -9,6 +9,7 @@ PYTHON ?= python3.11
 ENV ?= local.env
 PWD := $(CURDIR)
 $(if $(wildcard $(ENV)),,$(error $(ENV) does not exist: copy gcp.env.sample to it and fill it in))
+# (a value may use one above it)
 $(foreach line,$(shell sed -n 's/^\([A-Z_]*\)=\(.*\)$$/\1?=\2/p' $(ENV)),$(eval $(line)))
 export $(shell sed -n 's/^\([A-Z_]*\)=.*$$/\1/p' $(ENV))
 export SQL
@@ -67,6 +68,14 @@ up: setup ## Start the emulators of Cloud Storage and BigQuery
 .PHONY: down
 down: setup ## Stop the emulators; their data stays
 	@.venv/emulators/bin/python -m emulators down
+
+.PHONY: mage
+mage: up ## Open Mage's UI with the pipeline [http://127.0.0.1:6789]
+	@MAGE_DATA_DIR=$(BUILD_DIR)/mage exec .venv/mage/bin/mage start mage --host 127.0.0.1 --port 6789
+
+.PHONY: clean-data
+clean-data: down ## Delete the local platform's data and what runs wrote; Google Cloud is not touched
+	@rm -rf "$(LOCAL_STATE_DIR)" "$(BUILD_DIR)"
 
 .PHONY: status
 status: setup ## Show what runs where

@@ -43,9 +43,9 @@ def main() -> int:
         "The rows add up. Where to look next:\n"
         f"  the tables      dataset {config.warehouse}; "
         f"make query SQL='select * from {config.warehouse}.dim_customer limit 5'\n"
-        f"  the checks      build/quality/summary.md\n"
+        f"  the checks      {BUILD}/quality/summary.md\n"
         f"  quarantine      gs://{config.bucket}/quarantine/\n"
-        "  logs            build/logs/"
+        f"  logs            {BUILD}/logs/"
     )
     return 0
 

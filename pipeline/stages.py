@@ -15,7 +15,7 @@ from pathlib import Path
 from gcs_export_pipeline.config import setting
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / "build"
+BUILD = Path(os.environ.get("BUILD_DIR", ROOT / "build"))
 LOGS = BUILD / "logs"
 DBT_CANDIDATE, DBT_PUBLISH = BUILD / "dbt", BUILD / "dbt_publish"
 LOG_TAIL = 25
@@ -73,7 +73,7 @@ def stages(run: str, start: str = "", end: str = "") -> list[Stage]:
             "quality",
             "Great Expectations: the gate over the candidate",
             [sys.executable, "-m", "expectations", "--reports", str(BUILD / "quality")],
-            "the published tables are as they were; build/quality/summary.md says what failed, `make quality` repeats",
+            f"the published tables are as they were; {BUILD}/quality/summary.md says why, `make quality` repeats",
             shows=r"^(  |expectations:)",
         ),
         Stage(
@@ -120,8 +120,7 @@ def execute(stage: Stage) -> float:
         status = process.wait()
     if status != 0:
         tail = "\n".join(f"  | {line[:200]}" for line in lines[-LOG_TAIL:])
-        shown_log = log.relative_to(ROOT)
         raise StageError(
-            f"{stage.name} failed (exit status {status}); the end of {shown_log}:\n{tail}\n{stage.name}: {stage.remedy}"
+            f"{stage.name} failed (exit status {status}); the end of {log}:\n{tail}\n{stage.name}: {stage.remedy}"
         )
     return time.monotonic() - began

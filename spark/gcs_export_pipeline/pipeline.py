@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from google.cloud import storage
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
@@ -35,6 +37,7 @@ def session() -> SparkSession:
     """A session whose results do not depend on the machine's settings; where it runs comes from spark-defaults."""
     return (
         SparkSession.builder.appName("gcs_export_pipeline")
+        .config("spark.log.level", "ERROR")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.ansi.enabled", "true")
         # An unreadable object is set aside by name before Spark reads; what it meets after that must not pass unseen.
@@ -253,6 +256,11 @@ def main(argv: list[str] | None = None) -> int:
         record = run(args.bucket or setting("GCS_BUCKET"), args.start, args.end, args.run)
     except (ConfigError, RunError) as error:
         print(f"gcs_export_pipeline: {error}", file=sys.stderr)
+        return 1
+    except (PySparkException, Py4JError) as error:
+        print(
+            f"gcs_export_pipeline: Spark failed: {str(error).splitlines()[0]}; the whole in spark.log", file=sys.stderr
+        )
         return 1
     print(f"  run {record['run']}: {len(record['hours'])} hours in {time.monotonic() - began:.0f} s")
     return 0

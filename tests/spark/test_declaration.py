@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from google.cloud import bigquery
+
+from gcs_export_pipeline import declaration
+
+
+def test_the_seven_dimensions_are_declared() -> None:
+    names = ["customer", "product", "location", "order", "shipping", "department", "metadata"]
+    assert list(declaration.dimensions()) == names
+
+
+def test_passwords_are_never_read() -> None:
+    from gcs_export_pipeline.schemas import raw_schema
+
+    assert "Customer Password" in declaration.raw_event()["data"]
+    assert "Password" not in raw_schema().json()
+    assert not [field.name for _, field in declaration.fields() if "password" in field.name]
+
+
+def test_bigquery_takes_the_load_schema() -> None:
+    for dimension in declaration.dimensions().values():
+        fields = [bigquery.SchemaField.from_api_repr(each) for each in declaration.bigquery_schema(dimension)]
+        by_name = {field.name: field for field in fields}
+        assert all(field.description for field in fields)
+        assert by_name["events"].mode == "REPEATED"
+        assert {name for name in dimension.key if by_name[name].mode == "REQUIRED"} or dimension.name == "location"
+
+
+def test_raw_names_and_final_names_go_together() -> None:
+    """One thing has one name: a final name stands for one raw field, a raw field for one final name."""
+    pairs = {(source, field.raw, field.name) for source, field in declaration.fields()}
+    assert len(pairs) == len({pair[:2] for pair in pairs}) == len({pair[2] for pair in pairs})
