@@ -59,6 +59,29 @@ publish: up ## dbt: the checked candidate to the warehouse
 dimensions load transform quality publish:
 	@$(MAIN)/python -m pipeline --only $@ $(WINDOW)
 
+##@ Check
+
+.PHONY: test
+test: setup ## Run every test, on servers that the tests start themselves [ONLY=tests/spark DATACO_SAMPLE=csv]
+	@$(MAIN)/python -m pytest $(ONLY)
+
+.PHONY: lint
+lint: setup ## ruff, mypy and sqlfluff
+	@$(MAIN)/ruff format --check .
+	@$(MAIN)/ruff check .
+	@$(MAIN)/mypy
+	@DBT_TARGET_PATH=$(BUILD_DIR)/dbt_lint DBT_LOG_PATH=$(BUILD_DIR)/logs/dbt $(MAIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+
+.PHONY: docs
+docs: up ## Write dbt's documentation as one page, with lineage
+	@DBT_TARGET_PATH=$(BUILD_DIR)/dbt DBT_LOG_PATH=$(BUILD_DIR)/logs/dbt $(MAIN)/dbt --quiet docs generate --static \
+		--project-dir dbt_project --profiles-dir dbt_project
+	@echo "open $(BUILD_DIR)/dbt/static_index.html"
+
+.PHONY: fields
+fields: setup ## Write the descriptions of dimensions.toml into dbt's doc blocks
+	@$(MAIN)/python -c "from gcs_export_pipeline import declaration; print(declaration.doc_blocks(), end='')" > dbt_project/models/fields.md
+
 ##@ Local platform
 
 .PHONY: up
@@ -66,8 +89,8 @@ up: setup ## Start the emulators of Cloud Storage and BigQuery
 	@$(if $(STORAGE_EMULATOR_HOST),.venv/emulators/bin/python -m emulators up)
 
 .PHONY: down
-down: setup ## Stop the emulators; their data stays
-	@.venv/emulators/bin/python -m emulators down
+down: ## Stop the emulators; their data stays
+	@[ ! -x .venv/emulators/bin/python ] || .venv/emulators/bin/python -m emulators down
 
 .PHONY: mage
 mage: up ## Open Mage's UI with the pipeline [http://127.0.0.1:6789]
@@ -113,6 +136,10 @@ $(UV): requirements/uv.txt
 		-retrieve '.venv/jars/[artifact]-[revision](-[classifier]).[ext]' > .venv/ivy.log 2>&1 || { cat .venv/ivy.log; exit 1; }
 	@cd .venv/jars && sha256sum --check --quiet $(CURDIR)/requirements/jars.sha256
 	@touch $@
+
+.PHONY: clean
+clean: clean-data ## Delete that, and the environments
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .PHONY: lock
 lock: $(UV) ## Compile the lock files anew from pyproject.toml

@@ -10,9 +10,10 @@ with duckdb.connect() as connection:
 
 from bqemulator.cli import main
 
-from emulators.bigquery import jobs, loads, sql
+from emulators.bigquery import jobs, loads, sql, tables
 
 sql.apply()
 loads.apply()
 jobs.apply()
+tables.apply()
 main()

@@ -17,6 +17,28 @@ _REQUEST_ONLY = {"kind", "maxResults", "timeoutMs", "dryRun", "formatOptions", "
 
 
 def apply() -> None:
+    """Install every correction of this module into the running process."""
+    queries_run_as_jobs()
+    job_ids_are_used_once()
+
+
+def job_ids_are_used_once() -> None:
+    """A job id that was used before answers 409; stock the job runs a second time."""
+
+    def once(stock: Any) -> Any:
+        async def handle(project_id: str, job_id: str, config: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+            ctx = kwargs["ctx"] if "ctx" in kwargs else args[0]
+            if ctx.catalog.get_job(project_id, job_id) is not None:
+                raise AlreadyExistsError(f"Already Exists: Job {project_id}:US.{job_id}")
+            return await stock(project_id, job_id, config, *args, **kwargs)
+
+        return handle
+
+    routes._handle_query_job = once(routes._handle_query_job)
+    routes._handle_load_job_with_async_envelope = once(routes._handle_load_job_with_async_envelope)
+
+
+def queries_run_as_jobs() -> None:
     """`jobs.query` runs as a job of `jobs.insert` does.
 
     Stock it answers failed SQL with HTTP 200 and no rows, which clients take as an empty result, and ignores

@@ -1,7 +1,7 @@
 """Parquet load jobs as BigQuery runs them.
 
 Stock bqemulator matches Parquet columns by position, empties the table before it reads the files, knows no
-`table$partition`, answers an unmatched URI with a success, counts the whole table as output, and runs a job id twice.
+`table$partition`, answers an unmatched URI with a success, and counts the whole table as output.
 """
 
 from __future__ import annotations
@@ -16,19 +16,17 @@ from bqemulator.api.routes import jobs as job_routes
 from bqemulator.api.routes import upload as upload_routes
 from bqemulator.api.routes.tables import _rest_to_clustering, _rest_to_time_partitioning
 from bqemulator.catalog.models import JobMeta
-from bqemulator.domain.errors import AlreadyExistsError, InvalidQueryError, NotFoundError
+from bqemulator.domain.errors import InvalidQueryError, NotFoundError
 from bqemulator.jobs import executor
 
 _PARTITION = {4: ("year", "%Y"), 6: ("month", "%Y%m"), 8: ("day", "%Y%m%d"), 10: ("hour", "%Y%m%d%H")}
 
 
 def apply() -> None:
-    """Replace Parquet loads by `load_parquet`, and refuse a job id that was used before."""
+    """Replace Parquet loads by `load_parquet`."""
     stock = executor.execute_load_job
 
     async def execute(project_id: str, job_id: str, config: dict[str, Any], ctx: Any) -> JobMeta:
-        if ctx.catalog.get_job(project_id, job_id) is not None:
-            raise AlreadyExistsError(f"Already Exists: Job {project_id}:US.{job_id}")
         if config.get("load", {}).get("sourceFormat") != "PARQUET":
             return await stock(project_id, job_id, config, ctx)
         return await load_parquet(project_id, job_id, config, ctx)

@@ -9,10 +9,11 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
-HERE = Path(__file__).parent
+#: As resources, not paths: on Dataproc the package comes in a zip file.
+HERE = files("gcs_export_pipeline")
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ def session() -> SparkSession:
         # An unreadable object is set aside by name before Spark reads; what it meets after that must not pass unseen.
         .config("spark.sql.files.ignoreCorruptFiles", "false")
         .config("spark.sql.files.ignoreMissingFiles", "false")
+        # The hour record says what is complete, for readers and for the next run.
+        .config("spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
         .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
         .config("spark.sql.sources.partitionColumnTypeInference.enabled", "false")
         .getOrCreate()

@@ -1,13 +1,28 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 from google.cloud import bigquery
 
 from gcs_export_pipeline import declaration
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_seven_dimensions_are_declared() -> None:
     names = ["customer", "product", "location", "order", "shipping", "department", "metadata"]
     assert list(declaration.dimensions()) == names
+
+
+def test_declarations_are_read_from_a_zip_file(tmp_path: Path) -> None:
+    """As Dataproc gets them: `--py-files`."""
+    package = shutil.make_archive(str(tmp_path / "package"), "zip", ROOT / "spark", "gcs_export_pipeline")
+    code = "from gcs_export_pipeline import declaration as d; print(d.__file__, len(d.dimensions()))"
+    found = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": package}, capture_output=True, text=True)
+    assert (package in found.stdout, found.stdout.split()[-1:]) == (True, ["7"]), found.stderr
 
 
 def test_passwords_are_never_read() -> None:

@@ -1,0 +1,68 @@
+"""The dbt models say what the declaration says; what differs is named by model and column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gcs_export_pipeline import declaration
+
+ROOT = Path(__file__).resolve().parents[2] / "dbt_project" / "models"
+DIMENSIONS = list(declaration.dimensions().values())
+#: Columns that a dimension has beside its declared fields.
+KEYS = {"location": ["location_key"], "department": ["department_market_key"]}
+
+
+def properties(path: str) -> dict[str, Any]:
+    (model,) = yaml.safe_load((ROOT / path).read_text())["models"]
+    return model
+
+
+def data_tests_of(column: dict[str, Any]) -> dict[str, Any]:
+    entries = [{each: {}} if isinstance(each, str) else each for each in column.get("data_tests", [])]
+    return {name: (body or {}).get("arguments", {}) for each in entries for name, body in each.items()}
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS, ids=lambda each: each.name)
+def test_a_dimension_has_the_declared_fields(dimension: declaration.Dimension) -> None:
+    model = properties(f"marts/dim_{dimension.name}.yml")
+    columns = {column["name"]: column for column in model["columns"]}
+    extra = [*KEYS.get(dimension.name, []), *([] if dimension.name == "metadata" else ["last_event_time"])]
+    assert sorted(columns) == sorted([field.name for field in dimension.fields] + extra)
+    assert model["description"].startswith(dimension.grain)
+    for field in dimension.fields:
+        column, where = columns[field.name], f"dim_{dimension.name}.{field.name}"
+        tests = data_tests_of(column)
+        assert column["data_type"] == field.type.lower(), where
+        assert ("not_null" in tests) == field.required, where
+        assert sorted(tests.get("accepted_values", {}).get("values", [])) == sorted(field.values), where
+    for name, column in columns.items():
+        assert column["description"] == f"{{{{ doc('{name}') }}}}", f"dim_{dimension.name}.{name}"
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS, ids=lambda each: each.name)
+def test_every_key_is_tested(dimension: declaration.Dimension) -> None:
+    model = properties(f"marts/dim_{dimension.name}.yml")
+    unique = [column["name"] for column in model["columns"] if "unique" in data_tests_of(column)]
+    together = [each["unique_together"]["arguments"]["columns"] for each in model.get("data_tests", [])]
+    if together:
+        assert [[name.strip("`") for name in columns] for columns in together] == [list(dimension.key)]
+    else:
+        assert unique == KEYS.get(dimension.name, list(dimension.key))
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS, ids=lambda each: each.name)
+def test_staging_has_the_loaded_columns(dimension: declaration.Dimension) -> None:
+    loaded = [column.name for column in declaration.staging_columns(dimension)]
+    model = properties(f"staging/stg_order_events__{dimension.name}.yml")
+    assert [column["name"] for column in model["columns"]] == loaded
+    (source,) = yaml.safe_load((ROOT / "staging/_order_events__sources.yml").read_text())["sources"]
+    tables = {table["name"]: [column["name"] for column in table["columns"]] for table in source["tables"]}
+    assert tables[dimension.name] == loaded
+
+
+def test_descriptions_are_those_of_the_declaration() -> None:
+    assert (ROOT / "fields.md").read_text() == declaration.doc_blocks(), "run `make fields`"

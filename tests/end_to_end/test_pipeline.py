@@ -1,0 +1,174 @@
+"""The whole run as a user starts it, on servers of its own, against counts that are known beforehand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.cloud import bigquery, storage
+
+from gcs_export_pipeline import declaration
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+ROWS = 3000
+
+
+def client(platform: dict[str, str]) -> bigquery.Client:
+    return bigquery.Client(project=platform["GOOGLE_CLOUD_PROJECT"], location="US")
+
+
+def contents(platform: dict[str, str], datasets: dict[str, str]) -> dict[str, str]:
+    """A digest of every published table: the same rows give the same, whatever their order."""
+    digests = {}
+    for name in declaration.dimensions():
+        rows = client(platform).query_and_wait(f"select * from `{datasets['WAREHOUSE_DATASET']}.dim_{name}`")
+        lines = sorted(repr(row.values()) for row in rows)
+        digests[name] = f"{len(lines)} {hashlib.sha256(repr(lines).encode()).hexdigest()}"
+    return digests
+
+
+def deployment(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactory, name: str) -> dict[str, str]:
+    """A bucket, datasets and build folder of their own on the platform."""
+    bucket = f"{name}-events"
+    storage.Client(project=platform["GOOGLE_CLOUD_PROJECT"]).create_bucket(bucket)
+    return {
+        "GCS_BUCKET": bucket,
+        "STAGING_DATASET": f"{name}_staging",
+        "CANDIDATE_DATASET": f"{name}_candidate",
+        "WAREHOUSE_DATASET": f"{name}_warehouse",
+        "BUILD_DIR": str(tmp_path_factory.mktemp(name)),
+    }
+
+
+def succeed(result: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result
+
+
+@pytest.fixture(scope="module")
+def made(platform: dict[str, str], run_module: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A deployment in which the pipeline has run once over made events."""
+    settings = deployment(platform, tmp_path_factory, "made")
+    succeed(run_module("events", "--rows", str(ROWS), "--hours", "3", **settings))
+    succeed(run_module("pipeline", **settings))
+    return settings
+
+
+def summary(settings: dict[str, str]) -> dict[str, Any]:
+    return json.loads((Path(settings["BUILD_DIR"]) / "summary.json").read_text())
+
+
+def test_counts_are_those_that_were_put_in(platform: dict[str, str], made: dict[str, str]) -> None:
+    bucket = storage.Client(project=platform["GOOGLE_CLOUD_PROJECT"]).bucket(made["GCS_BUCKET"])
+    facts = json.loads(bucket.blob("made_events/20260103T00.json").download_as_bytes())
+    told = summary(made)
+    assert told["problems"] == []
+    assert told["events"] == {name: facts[name] for name in ("raw", "valid", "quarantined", "duplicates")}
+    assert {name: counts["published"] for name, counts in told["dimensions"].items()} == facts["distinct"]
+    for reason, count in facts["broken"].items():
+        assert told["reasons"][reason] >= count
+
+
+def test_the_latest_version_is_the_last_in_event_time(platform: dict[str, str], made: dict[str, str]) -> None:
+    """The tables against the events themselves, read by another way: the last status that was sent of each item."""
+    import io
+
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    frames = []
+    for blob in storage.Client().list_blobs(made["GCS_BUCKET"], prefix="raw_streaming/"):
+        table = pq.read_table(io.BytesIO(blob.download_as_bytes()))
+        frames.append(pd.DataFrame([row["data"] | row["metadata"] for row in table.to_pylist()]))
+    events = pd.concat(frames)
+    good = events[
+        events["Customer Id"].notna()
+        & (events["Order Status"] != "LOST")
+        & (events["Order Item Quantity"] > 0)
+        & (events["Order Item Total"] < 999999)
+        & (events["order date (DateOrders)"] != "2/30/2017 10:00")
+        & (events["shipping date (DateOrders)"] != "1/1/2010 0:00")
+    ].sort_values(["time", "partition", "offset"])
+    last = good.groupby("Order Item Id").last()["Order Status"].to_dict()
+    rows = client(platform).query_and_wait(
+        f"select order_item_id, order_status from {made['WAREHOUSE_DATASET']}.dim_order"
+    )
+    assert {row.order_item_id: row.order_status for row in rows} == last
+
+
+def test_a_second_run_gives_the_same_tables(platform: dict[str, str], made: dict[str, str], run_module: Run) -> None:
+    before = contents(platform, made)
+    succeed(run_module("pipeline", **made))
+    assert contents(platform, made) == before
+
+
+def test_publishing_replaces_what_was_published(
+    platform: dict[str, str], made: dict[str, str], run_module: Run
+) -> None:
+    before = contents(platform, made)
+    client(platform).query_and_wait(f"delete from {made['CANDIDATE_DATASET']}.dim_product where product_status = 0")
+    succeed(run_module("pipeline", "--only", "publish", **made))
+    assert contents(platform, made)["product"].startswith("0 ")
+    table = client(platform).get_table(f"{made['WAREHOUSE_DATASET']}.dim_customer")
+    assert table.description == "One row per customer. Its latest version by event time."
+    assert {field.name: field.description for field in table.schema}["customer_lname"].startswith("Last name")
+    for stage in ("transform", "publish"):
+        succeed(run_module("pipeline", "--only", stage, **made))
+    assert contents(platform, made) == before
+
+
+def test_a_failed_gate_leaves_what_is_published(
+    platform: dict[str, str], made: dict[str, str], run_module: Run
+) -> None:
+    before = contents(platform, made)
+    candidate = f"{made['CANDIDATE_DATASET']}.dim_customer"
+    client(platform).query_and_wait(f"delete from {candidate} where customer_id <= 20")
+    failed = run_module("pipeline", "--only", "quality", **made)
+    assert failed.returncode == 1
+    assert "rows are the distinct keys of staging" in failed.stdout
+    assert "the published tables are as they were" in failed.stderr
+    assert contents(platform, made) == before
+    client(platform).query_and_wait(f"drop table {candidate}")
+    gate = run_module("expectations", "--reports", made["BUILD_DIR"], **made)
+    assert gate.returncode == 2, gate.stdout + gate.stderr
+    assert contents(platform, made) == before
+
+
+def test_parquet_that_is_gone_stops_the_load(platform: dict[str, str], made: dict[str, str], run_module: Run) -> None:
+    bucket = storage.Client(project=platform["GOOGLE_CLOUD_PROJECT"]).bucket(made["GCS_BUCKET"])
+    for blob in bucket.list_blobs(prefix="transformed_data/product_dimension/"):
+        blob.delete()
+    failed = run_module("pipeline", "--only", "load", **made)
+    assert failed.returncode == 1
+    assert "product_dimension of hour 20260103T00 holds 0 rows" in failed.stdout + failed.stderr
+    succeed(run_module("pipeline", "--only", "dimensions", **made))
+    succeed(run_module("pipeline", "--only", "load", **made))
+
+
+def test_the_real_rows_give_the_true_counts(
+    platform: dict[str, str], run_module: Run, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The 6,000 published rows: DataCo, Mendeley Data 10.17632/8gx2fvg2k6.5."""
+    sample = os.environ.get("DATACO_SAMPLE")
+    if not sample:
+        pytest.skip("set DATACO_SAMPLE to the CSV of 6,000 DataCo rows to run this")
+    settings = deployment(platform, tmp_path_factory, "real")
+    succeed(run_module("events", "--csv", sample, **settings))
+    succeed(run_module("pipeline", **settings))
+    told = summary(settings)
+    assert told["events"] == {"raw": 6000, "valid": 6000, "quarantined": 0, "duplicates": 0}
+    assert {name: counts["published"] for name, counts in told["dimensions"].items()} == {
+        "customer": 4680,
+        "product": 106,
+        "location": 5736,
+        "order": 6000,
+        "shipping": 5743,
+        "department": 38,
+        "metadata": 6000,
+    }
