@@ -74,7 +74,7 @@ lint: setup ## ruff, mypy and sqlfluff
 
 .PHONY: docs
 docs: up ## Write dbt's documentation as one page, with lineage
-	@DBT_TARGET_PATH=$(BUILD_DIR)/dbt DBT_LOG_PATH=$(BUILD_DIR)/logs/dbt $(MAIN)/dbt --quiet docs generate --static \
+	@PYTHONWARNINGS=ignore DBT_TARGET_PATH=$(BUILD_DIR)/dbt DBT_LOG_PATH=$(BUILD_DIR)/logs/dbt $(MAIN)/dbt --quiet docs generate --static \
 		--project-dir dbt_project --profiles-dir dbt_project
 	@echo "open $(BUILD_DIR)/dbt/static_index.html"
 
@@ -94,7 +94,8 @@ down: ## Stop the emulators; their data stays
 
 .PHONY: mage
 mage: up ## Open Mage's UI with the pipeline [http://127.0.0.1:6789]
-	@MAGE_DATA_DIR=$(BUILD_DIR)/mage exec .venv/mage/bin/mage start mage --host 127.0.0.1 --port 6789
+	@# No sign-in: it listens on this machine alone.
+	@MAGE_DATA_DIR=$(BUILD_DIR)/mage REQUIRE_USER_AUTHENTICATION=0 exec .venv/mage/bin/mage start mage --host 127.0.0.1 --port 6789
 
 .PHONY: clean-data
 clean-data: down ## Delete the local platform's data and what runs wrote; Google Cloud is not touched

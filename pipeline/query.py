@@ -11,7 +11,7 @@ from rich.table import Table
 
 from gcs_export_pipeline.config import Config, ConfigError
 
-MOST_ROWS = 100
+MOST_ROWS, MOST_COLUMNS = 100, 6
 
 
 def main(sql: str) -> int:
@@ -23,9 +23,18 @@ def main(sql: str) -> int:
     except (ConfigError, GoogleAPIError) as error:
         print(f"query: {getattr(error, 'message', error)}", file=sys.stderr)
         return 1
-    table = Table(*[field.name for field in rows.schema])
-    for row in rows:
-        table.add_row(*["" if value is None else str(value) for value in row.values()])
+    names = [field.name for field in rows.schema]
+    found = [["" if value is None else str(value) for value in row.values()] for row in rows]
+    if len(names) <= MOST_COLUMNS:
+        table = Table(*names)
+        for values in found:
+            table.add_row(*values)
+    else:  # too wide to stand side by side: a block of lines for each row
+        table = Table("column", "value")
+        for values in found:
+            for name, value in zip(names, values, strict=True):
+                table.add_row(name, value)
+            table.add_section()
     Console().print(table)
     return 0
 
