@@ -31,7 +31,7 @@ help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 .PHONY: pipeline
-pipeline: up ## From raw events to tested, published dimension tables; makes events if there are none [FROM=2026-01-03T00 TO=...]
+pipeline: up ## From what is new in raw events to published tables; makes events if there are none [FROM=2026-01-03T00 TO=]
 	@$(MAIN)/python -m events --if-none
 	@$(MAIN)/python -m pipeline $(WINDOW)
 
@@ -43,6 +43,10 @@ events: up ## Make raw events [ROWS=20000 SEED=1 HOURS=6 START=2026-01-03T00], o
 .PHONY: query
 query: up ## Ask the warehouse [SQL='select ...']
 	@$(MAIN)/python -m pipeline.query "$$SQL"
+
+.PHONY: quarantine
+quarantine: up ## Show the rows that were set aside: reasons, counts, examples
+	@$(MAIN)/python -m pipeline.quarantine
 
 .PHONY: summary
 summary: up ## Show the rows by stage as they are now

@@ -246,7 +246,7 @@ DAMAGE: dict[str, dict[str, Any]] = {
     "order_status is not an allowed value": {"Order Status": "LOST"},
     "order_item_quantity is below 1": {"Order Item Quantity": 0},
     "order_item_total is not sales - discount": {"Order Item Total": 999999.0},
-    "shipped before ordered": {"shipping date (DateOrders)": "1/1/2010 0:00"},
+    "shipping_date is before order_date": {"shipping date (DateOrders)": "1/1/2010 0:00"},
 }
 
 

@@ -44,7 +44,7 @@ def main() -> int:
         f"  the tables      dataset {config.warehouse}; "
         f"make query SQL='select * from {config.warehouse}.dim_customer limit 5'\n"
         f"  the checks      {BUILD}/quality/summary.md\n"
-        f"  quarantine      gs://{config.bucket}/quarantine/\n"
+        f"  quarantine      make quarantine, gs://{config.bucket}/quarantine/\n"
         f"  logs            {BUILD}/logs/"
     )
     return 0

@@ -38,7 +38,7 @@ class Stage:
 
 
 def stages(run: str, start: str = "", end: str = "") -> list[Stage]:
-    """The stages of one run over the ingest hours [start, end), all of them where a bound is empty."""
+    """The stages of one run over the ingest hours [start, end); over what is new where both are empty."""
     main, mage = Path(sys.executable).parent, ROOT / ".venv" / "mage" / "bin"
     window = [f"--from={start}"] * bool(start) + [f"--to={end}"] * bool(end)
     variables = json.dumps({"run": run, "from_hour": start, "to_hour": end})
@@ -58,7 +58,7 @@ def stages(run: str, start: str = "", end: str = "") -> list[Stage]:
             "Mage: Parquet to BigQuery staging",
             [str(mage / "mage"), "run", "mage", "bq_export_pipeline", "--test", "--runtime-vars", variables],
             "what was not loaded is as it was; `make load` repeats all loads without harm",
-            shows=r"^(\w+: [\d,]+ rows in|staging holds|\w*Error\b)",
+            shows=r"^(\w+: [\d,]+ rows in [1-9]|staging holds|\w*Error\b)",
             environment={"MAGE_DATA_DIR": str(BUILD / "mage")},
         ),
         Stage(

@@ -37,7 +37,8 @@ class Summary:
         for name, counts in self.dimensions.items():
             if counts["parquet"] != counts["staging"]:
                 found.append(
-                    f"{name}: {counts['parquet']} rows in Parquet, {counts['staging']} in staging: `make load`"
+                    f"{name}: {counts['parquet']} rows in Parquet, {counts['staging']} in staging: "
+                    "`make load FROM=2000-01-01T00` loads all again"
                 )
             if counts["keys"] != counts["candidate"]:
                 found.append(
@@ -135,7 +136,7 @@ def show(summary: Summary, seconds: dict[str, float]) -> None:
         for reason, number in summary.reasons.items():
             console.print(f"  {number:>7,}  {reason}")
     for name, problem in summary.set_aside.items():
-        console.print(f"WARNING: set aside, not counted above: {name}: {problem}")
+        console.print(f"WARNING: set aside: {name}: {problem}")
     if seconds:
         console.print(
             "Time: "

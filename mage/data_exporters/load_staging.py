@@ -6,6 +6,7 @@ One file serves every dimension: which it is comes with what the block before fo
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.cloud import bigquery
@@ -23,7 +24,8 @@ LOADS_AT_ONCE = 4
 def load_staging(found: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Replace each day's partition of `staging.<dimension>` by the day's files, and say what BigQuery took.
 
-    Returns {dimension, loads: [{day, parquet, loaded, job_id, bytes}]}, rows as counted in the files and by the load.
+    Returns {dimension, loads: [{day, runs, parquet, loaded, job_id, bytes}]}: rows as counted in the files, and by the
+    load.
     A partition is replaced at once or not at all; a repeated load gives the same table.
     """
     dimension = declaration.dimensions()[found["dimension"]]
@@ -41,6 +43,12 @@ def load_staging(found: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, 
     client.create_table(table, exists_ok=True)
 
     def load(day: dict[str, Any]) -> dict[str, Any]:
+        result = {"day": day["day"], "runs": day["runs"], "parquet": day["rows"]}
+        if not day["uris"]:  # every event of the day was set aside, and a load job needs a file
+            first = datetime.strptime(day["day"], "%Y%m%d").replace(tzinfo=UTC)
+            where = f"ingest_hour >= timestamp '{first}' and ingest_hour < timestamp '{first + timedelta(days=1)}'"
+            client.query_and_wait(f"delete from `{config.project}.{config.staging}.{dimension.name}` where {where}")
+            return result | {"loaded": 0, "job_id": None, "bytes": 0}
         job = client.load_table_from_uri(
             day["uris"],
             f"{config.project}.{config.staging}.{dimension.name}${day['day']}",
@@ -54,13 +62,7 @@ def load_staging(found: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, 
             ),
         )
         job.result(timeout=1800)
-        return {
-            "day": day["day"],
-            "parquet": day["rows"],
-            "loaded": job.output_rows,
-            "job_id": job.job_id,
-            "bytes": job.input_file_bytes,
-        }
+        return result | {"loaded": job.output_rows, "job_id": job.job_id, "bytes": job.input_file_bytes}
 
     with ThreadPoolExecutor(LOADS_AT_ONCE) as pool:
         loads = list(pool.map(load, found["days"]))

@@ -21,10 +21,10 @@ if "data_loader" not in globals():
 
 @data_loader
 def find_parquet(*args: Any, **kwargs: Any) -> dict[str, Any]:
-    """{dimension, days: [{day: YYYYMMDD, uris: [gs://...], rows: number of rows in the files' footers}]}.
+    """{dimension, days: [{day: YYYYMMDD, uris: [gs://...], rows: in the files' footers, runs: {hour: run}}]}.
 
     Staging is partitioned by day, so a day is found whole even where the window covers a few of its hours.
-    Variables from_hour and to_hour bound the window, [from, to); without them it is everything.
+    Variables from_hour and to_hour bound the window, [from, to); without them it is what staging does not hold yet.
     Raises hours.IncompleteError, which names the hour and the remedy, if files are missing or hold other rows.
     """
     dimension = declaration.dimensions()[kwargs["configuration"]["dimension"]]
@@ -35,5 +35,5 @@ def find_parquet(*args: Any, **kwargs: Any) -> dict[str, Any]:
 
 @test
 def test_found(output: dict[str, Any], *args: Any) -> None:
-    """There is something to load."""
-    assert output["days"], "no Parquet in the window: run `make dimensions` first"
+    """Each day to load has an hour; no day at all means that staging holds everything."""
+    assert all(day["runs"] for day in output["days"]), output

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 HOUR_FORMAT = "%Y%m%dT%H"
-RAW, TRANSFORMED, QUARANTINE, HOURS, RUNS = "raw_streaming", "transformed_data", "quarantine", "hours", "runs"
+RAW, TRANSFORMED, QUARANTINE = "raw_streaming", "transformed_data", "quarantine"
+HOURS, LOADS, RUNS = "hours", "loads", "runs"
 
 
 class ConfigError(ValueError):

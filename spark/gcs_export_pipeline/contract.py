@@ -27,11 +27,11 @@ class Rule:
 
 
 BETWEEN_FIELDS = (
-    Rule("shipped before ordered", "shipping_date < order_date"),
+    Rule("shipping_date is before order_date", "shipping_date < order_date"),
     Rule("order_item_total is not sales - discount", "abs(order_item_total - (sales - order_item_discount)) > 0.0101"),
     Rule("sales is not price x quantity", "abs(sales - order_item_product_price * order_item_quantity) > 0.0101"),
     Rule(
-        "days_for_shipping_real is not the days between dates",
+        "days_for_shipping_real is not shipping_date - order_date",
         "days_for_shipping_real <> datediff(shipping_date, order_date)",
     ),
     Rule(

@@ -7,19 +7,20 @@ that no record names any more are removed afterwards, and left for the next run 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pyarrow.parquet as pq
 from google.cloud import storage
 
 from gcs_export_pipeline import declaration
-from gcs_export_pipeline.config import HOURS, QUARANTINE, TRANSFORMED, hour_name, parse_hour
+from gcs_export_pipeline.config import HOURS, LOADS, QUARANTINE, TRANSFORMED, hour_name, parse_hour
 
-FOOTERS_AT_ONCE = 16
+READS_AT_ONCE = 16
 
 Record = dict[str, Any]
 
@@ -34,21 +35,38 @@ def quarantine_path(run: str) -> str:
     return f"{QUARANTINE}/run={run}"
 
 
+def digest(content: Any) -> str:
+    """A short name for JSON content: equal content has equal names."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def known(client: storage.Client, bucket: str) -> dict[datetime, dict[str, str]]:
+    """For each hour that has a record: its `run`, and `objects`, the digest of its raw objects. One listing."""
+    return {_hour_of(blob): dict(blob.metadata) for blob in client.list_blobs(bucket, prefix=f"{HOURS}/")}
+
+
 def read(client: storage.Client, bucket: str, hours: Iterable[datetime] | None = None) -> dict[datetime, Record]:
     """The records of the given hours that have one, or of all hours, in order of time."""
     wanted = None if hours is None else set(hours)
-    found = {}
-    for blob in client.list_blobs(bucket, prefix=f"{HOURS}/"):
-        hour = parse_hour(blob.name.removeprefix(f"{HOURS}/").removesuffix(".json"))
-        if wanted is None or hour in wanted:
-            found[hour] = json.loads(blob.download_as_bytes())
-    return dict(sorted(found.items()))
+    blobs = [
+        (hour, blob)
+        for blob in client.list_blobs(bucket, prefix=f"{HOURS}/")
+        if (hour := _hour_of(blob)) and (wanted is None or hour in wanted)
+    ]
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+        records = pool.map(lambda pair: json.loads(pair[1].download_as_bytes()), blobs)
+        return dict(sorted(zip([hour for hour, _ in blobs], records, strict=True)))
+
+
+def _hour_of(blob: storage.Blob) -> datetime:
+    return parse_hour(blob.name.removeprefix(f"{HOURS}/").removesuffix(".json"))
 
 
 def switch(client: storage.Client, bucket: str, records: dict[datetime, Record]) -> None:
     """Make the records' Parquet the Parquet of their hours, then remove what they replaced."""
     for hour, record in records.items():
         blob = client.bucket(bucket).blob(f"{HOURS}/{hour_name(hour)}.json")
+        blob.metadata = {"run": record["run"], "objects": digest(record["objects"])}
         blob.upload_from_string(json.dumps(record, indent=1), content_type="application/json")
     remove_superseded(client, bucket, records)
 
@@ -79,14 +97,18 @@ def parquet_by_day(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> list[dict[str, Any]]:
-    """Every day that has hours in [start, end), with all of its hours' files: {day, uris, rows in their footers}.
+    """Every day to load, with all of its hours' files: {day, uris, rows in their footers, runs by hour}.
 
-    Raises IncompleteError if an hour's files hold other rows than its record says.
+    These are the days that have hours in [start, end), or, without bounds, those that staging does not hold yet as
+    their hour records say. Raises IncompleteError if an hour's files hold other rows than its record says.
     """
-    records = read(client, bucket)
-    days = {hour.date() for hour in records if (start is None or start <= hour) and (end is None or hour < end)}
-    chosen = {hour: record for hour, record in records.items() if hour.date() in days}
-    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+    runs = {hour: entry["run"] for hour, entry in known(client, bucket).items()}
+    if start is None and end is None:
+        days = pending_days(client, bucket, runs)
+    else:
+        days = {hour.date() for hour in runs if (start is None or start <= hour) and (end is None or hour < end)}
+    chosen = read(client, bucket, [hour for hour in runs if hour.date() in days])
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
         paths = [record["dimensions"][dimension.name]["path"] for record in chosen.values()]
         found = dict(zip(chosen, pool.map(lambda path: _files(client, bucket, path), paths), strict=True))
     result: dict[str, dict[str, Any]] = {}
@@ -99,7 +121,8 @@ def parquet_by_day(
                 f"make it again with "
                 f"`make dimensions FROM={hour:%Y-%m-%dT%H} TO={hour + timedelta(hours=1):%Y-%m-%dT%H}`"
             )
-        day = result.setdefault(f"{hour:%Y%m%d}", {"day": f"{hour:%Y%m%d}", "uris": [], "rows": 0})
+        day = result.setdefault(f"{hour:%Y%m%d}", {"day": f"{hour:%Y%m%d}", "uris": [], "rows": 0, "runs": {}})
+        day["runs"][hour_name(hour)] = record["run"]
         day["rows"] += held
         if found[hour]:
             day["uris"].append(f"gs://{bucket}/{record['dimensions'][dimension.name]['path']}/*.parquet")
@@ -114,3 +137,23 @@ def _files(client: storage.Client, bucket: str, path: str) -> dict[str, int]:
             with blob.open("rb", chunk_size=256 * 1024) as file:
                 files[blob.name] = pq.read_metadata(file).num_rows
     return files
+
+
+def pending_days(client: storage.Client, bucket: str, runs: dict[datetime, str]) -> set[date]:
+    """The days of which staging holds other hours, or hours of other runs, than the hour records name."""
+    loaded = {blob.name: (blob.metadata or {}).get("runs") for blob in client.list_blobs(bucket, prefix=f"{LOADS}/")}
+    days: dict[date, dict[str, str]] = {}
+    for hour, run in runs.items():
+        days.setdefault(hour.date(), {})[hour_name(hour)] = run
+    return {day for day, of_day in days.items() if loaded.get(_load_name(f"{day:%Y%m%d}")) != digest(of_day)}
+
+
+def note_loaded(client: storage.Client, bucket: str, day: str, runs: dict[str, str], record: Record) -> None:
+    """Record that staging holds these runs' Parquet of the day, YYYYMMDD, in every dimension."""
+    blob = client.bucket(bucket).blob(_load_name(day))
+    blob.metadata = {"runs": digest(runs)}
+    blob.upload_from_string(json.dumps(record, indent=1), content_type="application/json")
+
+
+def _load_name(day: str) -> str:
+    return f"{LOADS}/{day}.json"

@@ -13,7 +13,7 @@ from google.api_core.exceptions import Forbidden, NotFound
 from google.cloud import storage
 
 from gcs_export_pipeline import declaration
-from gcs_export_pipeline.config import RAW, ConfigError, hour_name, parse_hour
+from gcs_export_pipeline.config import RAW, ConfigError, parse_hour
 
 FOOTERS_AT_ONCE = 16
 
@@ -50,27 +50,28 @@ def bucket(client: storage.Client, name: str) -> storage.Bucket:
         raise ConfigError(f"bucket {name} cannot be read with these credentials: {error.message}") from None
 
 
-def raw_hours(client: storage.Client, bucket_name: str) -> list[datetime]:
-    """The ingest hours that have a folder under raw_streaming/, in order.
+def list_raw(client: storage.Client, bucket_name: str) -> dict[datetime, list[storage.Blob]]:
+    """The raw objects of every ingest hour, in order; a listing, which reads none of them.
 
     ConfigError names a folder that is no hour: its events would be passed over in silence.
     """
-    listing = client.list_blobs(bucket(client, bucket_name), prefix=f"{RAW}/", delimiter="/")
-    for _ in listing:  # prefixes are known once the pages are read
-        pass
-    return sorted(parse_hour(prefix.removeprefix(f"{RAW}/").rstrip("/")) for prefix in listing.prefixes)
+    found: dict[datetime, list[storage.Blob]] = {}
+    for blob in client.list_blobs(bucket(client, bucket_name), prefix=f"{RAW}/"):
+        folder, _, name = blob.name.removeprefix(f"{RAW}/").rpartition("/")
+        if name and not name.startswith(("_", ".")):
+            found.setdefault(parse_hour(folder), []).append(blob)
+    return dict(sorted(found.items()))
 
 
-def inspect(client: storage.Client, bucket_name: str, hours: Iterable[datetime]) -> list[RawObject]:
-    """Every object of the hours with what its footer says; reads no rows. Ordered by name."""
-    blobs = [
-        (hour, blob)
-        for hour in hours
-        for blob in client.list_blobs(bucket_name, prefix=f"{RAW}/{hour_name(hour)}/")
-        if not blob.name.endswith("/") and not blob.name.rsplit("/", 1)[1].startswith(("_", "."))
-    ]
+def generations(blobs: Iterable[storage.Blob]) -> dict[str, int]:
+    """Name and generation of raw objects: what tells whether an hour is still the one that was processed."""
+    return {blob.name: int(blob.generation) for blob in blobs}
+
+
+def inspect(raw: dict[datetime, list[storage.Blob]]) -> list[RawObject]:
+    """Every raw object with what its footer says; reads no rows. Ordered by name."""
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
-        found = pool.map(lambda pair: _inspect(*pair), blobs)
+        found = pool.map(lambda pair: _inspect(*pair), [(hour, blob) for hour, blobs in raw.items() for blob in blobs])
     return sorted(found, key=lambda each: each.name)
 
 

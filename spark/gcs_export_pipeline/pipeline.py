@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from gcs_export_pipeline import contract, declaration, hours, objects, schemas, transforms
-from gcs_export_pipeline.config import RUNS, ConfigError, hour_name, new_run_id, parse_hour, setting
+from gcs_export_pipeline.config import RAW, RUNS, ConfigError, hour_name, new_run_id, parse_hour, setting
 
 #: A write waits for storage more than it computes.
 WRITES_AT_ONCE = 4
@@ -77,9 +77,13 @@ def outcome() -> Any:
     )
 
 
+def no_counts() -> dict[str, Any]:
+    """The counts of an hour before anything was counted."""
+    return {"rows": {"raw": 0, "valid": 0, "quarantined": 0, "duplicates": 0}, "reasons": {}, "warnings": {}}
+
+
 def count(checked: DataFrame) -> dict[datetime, dict[str, Any]]:
     """For each hour: raw rows by outcome, and how often each reason and warning applies."""
-    empty = {"raw": 0, "valid": 0, "quarantined": 0, "duplicates": 0}
     counts: dict[datetime, dict[str, Any]] = {}
     unix = f.unix_timestamp("ingest_hour").alias("hour")
     # One pass: a row counts once for its outcome and once for each rule that it breaks.
@@ -88,7 +92,7 @@ def count(checked: DataFrame) -> dict[datetime, dict[str, Any]]:
         *[f.expr(f"transform({kind}, name -> struct('{kind}' as kind, name))") for kind in ("reasons", "warnings")],
     )
     for row in checked.select(unix, f.inline(names)).groupBy("hour", "kind", "name").count().collect():
-        entry = counts.setdefault(_utc(row["hour"]), {"rows": dict(empty), "reasons": {}, "warnings": {}})
+        entry = counts.setdefault(_utc(row["hour"]), no_counts())
         entry[row["kind"]][row["name"]] = row["count"]
         if row["kind"] == "rows":
             entry["rows"]["raw"] += row["count"]
@@ -111,20 +115,48 @@ def written(spark: SparkSession, path: str) -> dict[datetime, tuple[int, int]]:
     return {parse_hour(row["hour"]): (row["rows"], row["events"]) for row in back.collect()}
 
 
+def choose_hours(
+    client: storage.Client, bucket: str, start: datetime | None, end: datetime | None
+) -> dict[datetime, list[storage.Blob]]:
+    """The raw objects of the hours to process: those in [start, end), or, without bounds, those not processed yet.
+
+    An hour is processed when its record names just the objects that lie in its folder now; a late object makes it
+    pending again. Raises RunError if there is nothing in the window, or no raw event at all.
+    """
+    raw = objects.list_raw(client, bucket)
+    if start is not None or end is not None:
+        chosen = {
+            hour: blobs
+            for hour, blobs in raw.items()
+            if (start is None or start <= hour) and (end is None or hour < end)
+        }
+        if not chosen:
+            wanted = f"from {start or 'the beginning'} to {end or 'the end'}"
+            raise RunError(f"no raw objects {wanted} in gs://{bucket}/{RAW}/: name hours that have a folder there")
+        return chosen
+    if not raw:
+        raise RunError(f"no raw objects in gs://{bucket}/{RAW}/: make some with `make events`")
+    known = hours.known(client, bucket)
+    return {
+        hour: blobs
+        for hour, blobs in raw.items()
+        if known.get(hour, {}).get("objects") != hours.digest(objects.generations(blobs))
+    }
+
+
 def run(
     config_bucket: str, start: datetime | None, end: datetime | None, run_id: str, say: Say = print
 ) -> dict[str, Any]:
-    """Process the ingest hours in [start, end), all of them where a bound is None, and return the run's record.
+    """Process the ingest hours that `choose_hours` names, and return the run's record.
 
     Raises ConfigError or RunError with the remedy; then the Parquet of the hours is as it was before.
     """
     client = storage.Client()
-    window = [
-        hour
-        for hour in objects.raw_hours(client, config_bucket)
-        if (start is None or start <= hour) and (end is None or hour < end)
-    ]
-    found = objects.inspect(client, config_bucket, window)
+    raw = choose_hours(client, config_bucket, start, end)
+    if not raw:
+        say("  nothing new: every raw object is in the Parquet of its hour")
+        return {"run": run_id, "hours": [], "records": []}
+    found = objects.inspect(raw)
     readable = [each for each in found if each.problem is None]
     aside = [each for each in found if each.problem is not None]
     for each in aside:
@@ -133,8 +165,8 @@ def run(
         say(f"  note: {note}")
     if not readable:
         wanted = f"between {start or 'the beginning'} and {end or 'the end'}"
-        raise RunError(f"no readable raw objects {wanted} in gs://{config_bucket}: make some with `make events`")
-    say(f"  {len(window)} hours, {len(readable)} objects, {sum(each.rows for each in readable):,} rows")
+        raise RunError(f"no readable raw objects {wanted} in gs://{config_bucket}: see what was set aside")
+    say(f"  {len(raw)} hours, {len(readable)} objects, {sum(each.rows for each in readable):,} rows")
 
     spark = session()
     checked = check_events(read_raw(spark, config_bucket, readable)).persist()
@@ -156,11 +188,12 @@ def run(
     finally:
         checked.unpersist()
 
+    _count_set_aside(counts, raw, aside)
     records = {
         hour: {
             "hour": hour_name(hour),
             "run": run_id,
-            **entry,
+            **counts[hour],
             "dimensions": {
                 name: {
                     "path": f"{hours.output_path(declaration.dimensions()[name], run_id)}/hour={hour_name(hour)}",
@@ -171,7 +204,7 @@ def run(
             "objects": {each.name: each.generation for each in found if each.hour == hour},
             "set_aside": {each.name: each.problem for each in aside if each.hour == hour},
         }
-        for hour, entry in sorted(counts.items())
+        for hour in raw
     }
     hours.switch(client, config_bucket, records)
     record = {"run": run_id, "hours": [hour_name(hour) for hour in records], "records": list(records.values())}
@@ -197,6 +230,19 @@ def _compare_with_footers(counts: dict[datetime, dict[str, Any]], readable: list
         read = counts[hour]["rows"]["raw"] if hour in counts else 0
         if promised != read:
             raise RunError(f"hour {hour_name(hour)}: objects hold {promised} rows, Spark read {read}; run it again")
+
+
+def _count_set_aside(
+    counts: dict[datetime, dict[str, Any]], hours_read: Iterable[datetime], aside: list[objects.RawObject]
+) -> None:
+    """Count the rows of objects that were set aside whole as quarantined; they stay where they are, in the raw zone."""
+    for hour in hours_read:
+        counts.setdefault(hour, no_counts())
+    for each in aside:
+        entry, reason = counts[each.hour], f"object set aside: {each.problem}"
+        entry["rows"]["raw"] += each.rows
+        entry["rows"]["quarantined"] += each.rows
+        entry["reasons"][reason] = entry["reasons"].get(reason, 0) + each.rows
 
 
 def _write_quarantine(checked: DataFrame, path: str) -> None:
@@ -237,11 +283,12 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="gcs_export_pipeline", description=__doc__.splitlines()[0])
     parser.add_argument("--bucket", help="bucket of raw events and Parquet (default: GCS_BUCKET)")
     parser.add_argument(
-        "--from", dest="start", metavar="HOUR", help="first ingest hour, as 2026-01-03T00 (default: the first)"
+        "--from",
+        dest="start",
+        metavar="HOUR",
+        help="first ingest hour, as 2026-01-03T00; without --from and --to: what is new",
     )
-    parser.add_argument(
-        "--to", dest="end", metavar="HOUR", help="first ingest hour after the window (default: after the last)"
-    )
+    parser.add_argument("--to", dest="end", metavar="HOUR", help="first ingest hour after the window")
     parser.add_argument("--run", default=new_run_id(), help="name of the run (default: from the clock)")
     parsed = parser.parse_args(argv)
     parsed.start, parsed.end = (parse_hour(text) if text else None for text in (parsed.start, parsed.end))

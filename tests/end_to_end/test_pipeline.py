@@ -17,6 +17,7 @@ from gcs_export_pipeline import declaration
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROWS = 3000
+EVERYTHING = ("--from", "2000-01-01T00")  # a window that covers all hours, whatever was done before
 
 
 def client(platform: dict[str, str]) -> bigquery.Client:
@@ -104,7 +105,12 @@ def test_the_latest_version_is_the_last_in_event_time(platform: dict[str, str], 
 
 def test_a_second_run_gives_the_same_tables(platform: dict[str, str], made: dict[str, str], run_module: Run) -> None:
     before = contents(platform, made)
-    succeed(run_module("pipeline", **made))
+    again = succeed(run_module("pipeline", **made))
+    assert "nothing new: every raw object is in the Parquet of its hour" in again.stdout
+    assert "nothing new to load" in again.stdout
+    assert contents(platform, made) == before
+    everything = succeed(run_module("pipeline", *EVERYTHING, **made))
+    assert "wrote customer" in everything.stdout
     assert contents(platform, made) == before
 
 
@@ -144,11 +150,12 @@ def test_parquet_that_is_gone_stops_the_load(platform: dict[str, str], made: dic
     bucket = storage.Client(project=platform["GOOGLE_CLOUD_PROJECT"]).bucket(made["GCS_BUCKET"])
     for blob in bucket.list_blobs(prefix="transformed_data/product_dimension/"):
         blob.delete()
-    failed = run_module("pipeline", "--only", "load", **made)
+    failed = run_module("pipeline", "--only", "load", *EVERYTHING, **made)
     assert failed.returncode == 1
     assert "product_dimension of hour 20260103T00 holds 0 rows" in failed.stdout + failed.stderr
-    succeed(run_module("pipeline", "--only", "dimensions", **made))
-    succeed(run_module("pipeline", "--only", "load", **made))
+    succeed(run_module("pipeline", "--only", "dimensions", *EVERYTHING, **made))
+    loaded = succeed(run_module("pipeline", "--only", "load", **made))
+    assert "staging holds what the Parquet holds" in loaded.stdout
 
 
 def test_the_real_rows_give_the_true_counts(

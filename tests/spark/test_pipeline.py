@@ -75,14 +75,17 @@ def test_objects_that_cannot_be_read_are_set_aside_by_name(spark: SparkSession, 
     }
     record, said = run(bucket)
     (hour,) = record["records"]
-    assert {name: problem for name, problem in hour["set_aside"].items()}.keys() == problems.keys()
+    assert hour["set_aside"].keys() == problems.keys()
     for name, problem in problems.items():
         assert problem in hour["set_aside"][name]
         assert any(name in line for line in said)
-    # The same object under two names: every event of the second is a duplicate.
-    rows = hour["rows"]
-    assert rows["raw"] == 2 * events_table().num_rows == rows["valid"] + rows["quarantined"] + rows["duplicates"]
-    assert rows["duplicates"] >= events_table().num_rows
+    # The same object under two names: every event of the second is a duplicate. Of the objects that are set aside two
+    # have a footer that tells their rows.
+    rows, each = hour["rows"], events_table().num_rows
+    assert rows["raw"] == 4 * each == rows["valid"] + rows["quarantined"] + rows["duplicates"]
+    assert rows["duplicates"] >= each
+    assert rows["quarantined"] >= 2 * each
+    assert hour["reasons"]["object set aside: data.Customer Id is missing"] == each
 
 
 def test_optional_fields_may_lack_and_more_may_come(spark: SparkSession, bucket: Any) -> None:
@@ -113,6 +116,21 @@ def test_hours_do_not_depend_on_the_run_that_makes_them(spark: SparkSession, buc
     assert folders == {"run=hour-0", "run=hour-1", "run=hour-2"}
 
 
+def test_what_is_new_is_processed_and_nothing_else(spark: SparkSession, bucket: Any) -> None:
+    for hour in (0, 1):
+        put(bucket, "one.parquet", parquet(events_table(seed=hour)), hour=hour)
+    assert run(bucket, "first")[0]["hours"] == ["20260103T00", "20260103T01"]
+    record, said = run(bucket, "second")
+    assert (record["hours"], said) == ([], ["  nothing new: every raw object is in the Parquet of its hour"])
+    put(bucket, "late.parquet", b"", hour=0)
+    record, _ = run(bucket, "third")
+    assert record["hours"] == ["20260103T00"]
+    assert list(record["records"][0]["set_aside"]) == ["raw_streaming/20260103T00/late.parquet"]
+    assert run(bucket, "fourth")[0]["hours"] == []
+    runs = {hour_name(hour): entry["run"] for hour, entry in hours.known(storage.Client(), bucket.name).items()}
+    assert runs == {"20260103T00": "third", "20260103T01": "first"}
+
+
 def test_a_run_that_dies_leaves_the_parquet_of_the_last(
     spark: SparkSession, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +152,7 @@ def test_what_is_not_there_is_said(spark: SparkSession, bucket: Any) -> None:
     with pytest.raises(ConfigError, match="bucket no-such-bucket does not exist: create it"):
         pipeline.run("no-such-bucket", None, None, "r", lambda _: None)
     put(bucket, "one.parquet", parquet(events_table()))
-    with pytest.raises(pipeline.RunError, match="no readable raw objects between 2031"):
+    with pytest.raises(pipeline.RunError, match="no raw objects from 2031"):
         run(bucket, start=HOUR.replace(year=2031))
     bucket.blob("raw_streaming/yesterday/a.parquet").upload_from_string(b"x")
     with pytest.raises(ConfigError, match="'yesterday' is not an hour"):
