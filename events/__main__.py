@@ -35,9 +35,10 @@ def main() -> int:
         offset = raw_layout.first_offset(start)
         if args.csv:
             events = read_csv(args.csv, args.hours, offset)
-            facts: dict[str, object] = {"raw": len(events), "hours": args.hours}
+            last = int(events[["Order Id", "Order Item Id"]].max().max())
+            facts: dict[str, object] = {"raw": len(events), "hours": args.hours, "next_id": last + 1}
         else:
-            made = make_events(args.rows, args.seed, args.hours, offset)
+            made = make_events(args.rows, args.seed, args.hours, offset, raw_layout.next_id(client, bucket))
             events, facts = made.events, made.facts
         objects = raw_layout.write(client, bucket, events, start, facts)
     except ConfigError as error:

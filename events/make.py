@@ -295,8 +295,11 @@ def add_stream_faults(rng: np.random.Generator, events: Frame, hours: int, first
     return Made(delivered, facts)
 
 
-def make_events(rows: int, seed: int, hours: int, first_offset: int = 0) -> Made:
+def make_events(rows: int, seed: int, hours: int, first_offset: int = 0, first_id: int = 1) -> Made:
     """Make the events of `rows` order items over `hours` ingest hours, and the facts that a run can be checked by.
+
+    Orders and order items are numbered from `first_id`, offsets from `first_offset`, so that events made later are of
+    other orders; customers and products are the same ones again.
 
     The facts count what good events hold: distinct keys of each dimension, and events by kind.
     """
@@ -305,7 +308,10 @@ def make_events(rows: int, seed: int, hours: int, first_offset: int = 0) -> Made
     n_customers = min(n_orders, max(30, round(n_orders / ORDERS_PER_CUSTOMER)))
     products, customers = make_products(rng), make_customers(rng, max(30, n_customers))
     orders = make_orders(rng, n_orders, n_customers)
-    events = assemble(make_items(rng, rows, orders, products), orders, customers, products)
+    items = make_items(rng, rows, orders, products)
+    orders["Order Id"] += first_id - 1
+    items["Order Item Id"] += first_id - 1
+    events = assemble(items, orders, customers, products)
     made = add_stream_faults(rng, events, hours, first_offset)
     place = ["Order Zipcode", "Order City", "Order State", "Order Region", "Order Country", "Latitude", "Longitude"]
     keys = {
@@ -321,6 +327,7 @@ def make_events(rows: int, seed: int, hours: int, first_offset: int = 0) -> Made
         "rows": rows,
         "seed": seed,
         "hours": hours,
+        "next_id": first_id + rows,
         "events": len(events),
         "status_changes": len(events) - rows,
         "moved_customers": int(customers["moved"].sum()),

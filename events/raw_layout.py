@@ -16,6 +16,7 @@ from gcs_export_pipeline import declaration
 from gcs_export_pipeline.config import RAW, ConfigError, hour_name
 from gcs_export_pipeline.objects import bucket
 
+FACTS = "made_events"
 ROWS_PER_OBJECT, OBJECTS_PER_HOUR = 100_000, 2
 
 _ARROW = {
@@ -73,8 +74,14 @@ def write(
             pq.write_table(to_arrow(of_hour.iloc[first : first + size]), buffer, compression="zstd")
             target.blob(f"{folder}/orders-{number:04d}.parquet").upload_from_string(buffer.getvalue())
             count += 1
-    target.blob(f"made_events/{hour_name(start)}.json").upload_from_string(json.dumps(facts, indent=1))
+    target.blob(f"{FACTS}/{hour_name(start)}.json").upload_from_string(json.dumps(facts, indent=1))
     return count
+
+
+def next_id(client: storage.Client, bucket_name: str) -> int:
+    """The first number that no order or order item written so far has, as the facts beside the events tell."""
+    facts = [json.loads(blob.download_as_bytes()) for blob in client.list_blobs(bucket_name, prefix=f"{FACTS}/")]
+    return max([each["next_id"] for each in facts], default=1)
 
 
 def first_offset(start: datetime) -> int:

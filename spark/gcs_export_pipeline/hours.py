@@ -41,8 +41,11 @@ def digest(content: Any) -> str:
 
 
 def known(client: storage.Client, bucket: str) -> dict[datetime, dict[str, str]]:
-    """For each hour that has a record: its `run`, and `objects`, the digest of its raw objects. One listing."""
-    return {_hour_of(blob): dict(blob.metadata) for blob in client.list_blobs(bucket, prefix=f"{HOURS}/")}
+    """For each hour that has a record: its `run`, and `objects`, the digest of its raw objects. One listing.
+
+    A record that lost them, copied by a tool that drops metadata say, has neither: its hour counts as not done.
+    """
+    return {_hour_of(blob): dict(blob.metadata or {}) for blob in client.list_blobs(bucket, prefix=f"{HOURS}/")}
 
 
 def read(client: storage.Client, bucket: str, hours: Iterable[datetime] | None = None) -> dict[datetime, Record]:
@@ -102,7 +105,7 @@ def parquet_by_day(
     These are the days that have hours in [start, end), or, without bounds, those that staging does not hold yet as
     their hour records say. Raises IncompleteError if an hour's files hold other rows than its record says.
     """
-    runs = {hour: entry["run"] for hour, entry in known(client, bucket).items()}
+    runs = {hour: entry.get("run", "") for hour, entry in known(client, bucket).items()}
     if start is None and end is None:
         days = pending_days(client, bucket, runs)
     else:

@@ -32,6 +32,14 @@ def test_the_facts_are_those_of_the_events(made: object) -> None:
     assert sorted(events["hour"].unique()) == [0, 1, 2, 3, 4]
 
 
+def test_events_made_later_are_of_other_orders() -> None:
+    first = make_events(rows=300, seed=1, hours=2)
+    later = make_events(rows=300, seed=2, hours=2, first_offset=10**6, first_id=first.facts["next_id"]).events
+    for name in ("Order Id", "Order Item Id", "offset"):
+        assert not set(first.events[name]) & set(later[name]), name
+    assert set(first.events["Customer Id"].dropna()) & set(later["Customer Id"].dropna())
+
+
 def test_keys_determine_what_they_determine_in_the_real_data(made: object) -> None:
     events = good(made)
     per_order = events.groupby("Order Id")[["Customer Id", "order date (DateOrders)", "Order City", "Shipping Mode"]]
