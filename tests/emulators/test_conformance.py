@@ -210,6 +210,16 @@ class TestQueries:
         sql += "where true qualify row_number() over (partition by k order by v desc) = 1 order by v"
         assert cloud.ask(sql) == [("a", 2), (None, 4)]
 
+    def test_arrays_are_made_of_what_is_there(self, cloud: Cloud) -> None:
+        sql = "select array_length(array_agg(distinct n ignore nulls)) from unnest([1, 1, null, 2]) as n"
+        assert cloud.ask(sql) == [(2,)]
+
+    def test_a_script_takes_an_array_from_a_query(self, cloud: Cloud) -> None:
+        script = "declare days array<int64>; "
+        script += "set (days) = (select as struct array_agg(distinct n ignore nulls) from unnest([1, 1, 2]) as n); "
+        script += "select array_length(days) as found"
+        assert [each.found for each in cloud.bigquery.query(script).result()] == [2]
+
     def test_keys_are_the_same_everywhere(self, cloud: Cloud) -> None:
         assert cloud.ask("select to_hex(md5(concat('a', '|', '<null>')))") == [("88393806d573c4b951ac378311b41a5f",)]
 
@@ -235,6 +245,18 @@ class TestTables:
         cloud.load(cloud.put("clone_2.parquet", row(2)), table)
         assert cloud.ask(f"select id from {table}_copy") == [(1,)]
         assert cloud.bigquery.get_table(f"{cloud.dataset}.{table}_copy").description == DESCRIPTION
+
+    def test_keys_promise_and_are_not_enforced(self, cloud: Cloud, table: str) -> None:
+        keyed = (
+            f"create or replace table {table}_keyed (id int64 not null primary key not enforced) as (select 1 as id)"
+        )
+        cloud.ask(keyed)
+        assert cloud.ask(f"select id from {table}_keyed") == [(1,)]
+
+    def test_the_list_of_tables_counts_rows(self, cloud: Cloud, table: str) -> None:
+        cloud.load(cloud.put("listed.parquet", row(1), row(2)), table)
+        sql = f"select row_count from `{cloud.dataset}`.__TABLES__ where table_id = '{table}'"
+        assert cloud.ask(sql) == [(2,)]
 
     def test_required_fields_are_required(self, cloud: Cloud, table: str) -> None:
         with pytest.raises(BadRequest):
