@@ -74,7 +74,7 @@ lint: setup ## ruff, mypy and sqlfluff
 	@$(MAIN)/ruff format --check .
 	@$(MAIN)/ruff check .
 	@$(MAIN)/mypy
-	@DBT_TARGET_PATH=$(BUILD_DIR)/dbt_lint DBT_LOG_PATH=$(BUILD_DIR)/logs/dbt $(MAIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+	@$(MAIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 
 .PHONY: docs
 docs: up ## Write dbt's documentation as one page, with lineage

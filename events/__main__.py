@@ -12,7 +12,7 @@ from google.cloud import storage
 from events import raw_layout
 from events.import_csv import read_csv
 from events.make import make_events
-from gcs_export_pipeline.config import ConfigError, parse_hour, setting
+from gcs_export_pipeline.config import REPORTED, ConfigError, parse_hour, setting
 
 
 def main() -> int:
@@ -41,7 +41,7 @@ def main() -> int:
             made = make_events(args.rows, args.seed, args.hours, offset, raw_layout.next_id(client, bucket))
             events, facts = made.events, made.facts
         objects = raw_layout.write(client, bucket, events, start, facts)
-    except ConfigError as error:
+    except REPORTED as error:
         print(f"events: {error}", file=sys.stderr)
         return 1
     source = args.csv or f"{args.rows:,} order items, seed {args.seed}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gcs_export_pipeline.config import Config, ConfigError, new_run_id, parse_hour
+from gcs_export_pipeline.config import REPORTED, Config, new_run_id, parse_hour
 from pipeline import summary
 from pipeline.stages import BUILD, StageError, execute, stages
 
@@ -29,7 +29,7 @@ def main() -> int:
         if args.only not in (None, "summary"):
             return 0
         result = summary.collect(config)
-    except (ConfigError, StageError) as error:
+    except (*REPORTED, StageError) as error:
         print(f"\npipeline: {error}", file=sys.stderr)
         return 1
     print()

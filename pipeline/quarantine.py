@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gcs_export_pipeline import declaration, hours
-from gcs_export_pipeline.config import QUARANTINE, Config, ConfigError
+from gcs_export_pipeline.config import QUARANTINE, REPORTED, Config
 
 EXAMPLES, BATCH_ROWS = 2, 1000
 
@@ -65,13 +65,13 @@ def _example(reason: str, row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def main() -> int:
-    """0 with the table, 1 with a message if the settings are wrong."""
+    """0 with the table, 1 with a message if it cannot be read."""
     try:
         config = Config.from_environment()
-    except ConfigError as error:
+        reasons = collect(storage.Client(project=config.project), config.bucket)
+    except REPORTED as error:
         print(f"quarantine: {error}", file=sys.stderr)
         return 1
-    reasons = collect(storage.Client(project=config.project), config.bucket)
     if not reasons:
         print("nothing is in quarantine")
         return 0

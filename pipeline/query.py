@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
 from rich.console import Console
 from rich.table import Table
 
-from gcs_export_pipeline.config import Config, ConfigError
+from gcs_export_pipeline.config import REPORTED, Config
 
 MOST_ROWS, MOST_COLUMNS = 100, 6
 
@@ -20,7 +19,7 @@ def main(sql: str) -> int:
         config = Config.from_environment()
         client = bigquery.Client(project=config.project, location=config.location)
         rows = client.query_and_wait(sql, max_results=MOST_ROWS)
-    except (ConfigError, GoogleAPIError) as error:
+    except REPORTED as error:
         print(f"query: {getattr(error, 'message', error)}", file=sys.stderr)
         return 1
     names = [field.name for field in rows.schema]

@@ -11,6 +11,9 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+
 HOUR_FORMAT = "%Y%m%dT%H"
 RAW, TRANSFORMED, QUARANTINE = "raw_streaming", "transformed_data", "quarantine"
 HOURS, LOADS, RUNS = "hours", "loads", "runs"
@@ -18,6 +21,10 @@ HOURS, LOADS, RUNS = "hours", "loads", "runs"
 
 class ConfigError(ValueError):
     """A setting is missing or wrong; the message names it and the remedy."""
+
+
+#: What a command reports in a line, without a traceback: the message says what to change outside the code.
+REPORTED = (ConfigError, GoogleAPIError, GoogleAuthError)
 
 
 def setting(name: str) -> str:

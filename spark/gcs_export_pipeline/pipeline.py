@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from gcs_export_pipeline import contract, declaration, hours, objects, schemas, transforms
-from gcs_export_pipeline.config import RAW, RUNS, ConfigError, hour_name, new_run_id, parse_hour, setting
+from gcs_export_pipeline.config import RAW, REPORTED, RUNS, ConfigError, hour_name, new_run_id, parse_hour, setting
 
 #: A write waits for storage more than it computes.
 WRITES_AT_ONCE = 4
@@ -303,7 +303,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args = arguments(sys.argv[1:] if argv is None else argv)
         record = run(args.bucket or setting("GCS_BUCKET"), args.start, args.end, args.run)
-    except (ConfigError, RunError) as error:
+    except (*REPORTED, RunError) as error:
         print(f"gcs_export_pipeline: {error}", file=sys.stderr)
         return 1
     except (PySparkException, Py4JError) as error:
