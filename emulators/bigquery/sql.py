@@ -138,16 +138,19 @@ def _fill_catalog_views(sql: str, project: str, ctx: Any) -> str:
     )
 
 
+def _quoted(text: str) -> str:
+    """A BigQuery string literal of `text`."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"'{escaped}'"
+
+
 def _inline(columns: list[str], rows: list[list[Any]]) -> str:
     """A bracketed SELECT that yields `rows`; its first row names and types the columns and is filtered away."""
 
     def literal(value: Any) -> str:
         if value is None:
             return "cast(null as string)"
-        if isinstance(value, int):
-            return str(value)
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-        return f"'{escaped}'"
+        return str(value) if isinstance(value, int) else _quoted(value)
 
     types = [int if rows and isinstance(rows[0][i], int) else str for i in range(len(columns))]
     first = ", ".join(f"{'0' if types[i] is int else literal('')} as {name}" for i, name in enumerate(columns))
@@ -204,13 +207,7 @@ def scripts_assign_arrays() -> None:
 def descriptions_may_hold_quotes() -> None:
     """A quote or backslash in a description is data; stock it breaks every INFORMATION_SCHEMA query."""
 
-    def literal(value: Any) -> str:
-        if value is None:
-            return "NULL"
-        escaped = str(value).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-        return f"'{escaped}'"
-
-    information_schema._sql_literal = literal
+    information_schema._sql_literal = lambda value: "NULL" if value is None else _quoted(str(value))
 
 
 def dml_copies_no_table() -> None:

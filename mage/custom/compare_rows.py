@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.cloud import bigquery, storage
@@ -64,8 +63,7 @@ def _count(
     client: bigquery.Client, config: Config, dimensions: list[str], days: list[str]
 ) -> dict[tuple[str, str], int]:
     """Rows in staging by dimension and day, reading no partition outside the days' range."""
-    first, last = (datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC) for day in (days[0], days[-1]))
-    where = f"ingest_hour >= timestamp '{first}' and ingest_hour < timestamp '{last + timedelta(days=1)}'"
+    where = hours.days_condition(days[0], days[-1])
     counts = " union all ".join(
         f"select '{name}' as dimension, format_timestamp('%Y%m%d', ingest_hour) as day, count(*) as row_count "
         f"from `{config.project}.{config.staging}.{name}` where {where} group by dimension, day"

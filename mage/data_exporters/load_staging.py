@@ -6,12 +6,11 @@ One file serves every dimension: which it is comes with what the block before fo
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.cloud import bigquery
 
-from gcs_export_pipeline import declaration
+from gcs_export_pipeline import declaration, hours
 from gcs_export_pipeline.config import Config
 
 if "data_exporter" not in globals():
@@ -45,8 +44,7 @@ def load_staging(found: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, 
     def load(day: dict[str, Any]) -> dict[str, Any]:
         result = {"day": day["day"], "runs": day["runs"], "parquet": day["rows"]}
         if not day["uris"]:  # every event of the day was set aside, and a load job needs a file
-            first = datetime.strptime(day["day"], "%Y%m%d").replace(tzinfo=UTC)
-            where = f"ingest_hour >= timestamp '{first}' and ingest_hour < timestamp '{first + timedelta(days=1)}'"
+            where = hours.days_condition(day["day"], day["day"])
             client.query_and_wait(f"delete from `{config.project}.{config.staging}.{dimension.name}` where {where}")
             return result | {"loaded": 0, "job_id": None, "bytes": 0}
         job = client.load_table_from_uri(

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -49,16 +49,18 @@ def known(client: storage.Client, bucket: str) -> dict[datetime, dict[str, str]]
 
 
 def read(client: storage.Client, bucket: str, hours: Iterable[datetime] | None = None) -> dict[datetime, Record]:
-    """The records of the given hours that have one, or of all hours, in order of time."""
-    wanted = None if hours is None else set(hours)
-    blobs = [
-        (hour, blob)
-        for blob in client.list_blobs(bucket, prefix=f"{HOURS}/")
-        if (hour := _hour_of(blob)) and (wanted is None or hour in wanted)
-    ]
+    """The records of the given hours, each of which has one, or of every hour that has; in order of time."""
+    if hours is None:
+        blobs = {_hour_of(blob): blob for blob in client.list_blobs(bucket, prefix=f"{HOURS}/")}
+    else:
+        blobs = {hour: client.bucket(bucket).blob(_record_name(hour)) for hour in hours}
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
-        records = pool.map(lambda pair: json.loads(pair[1].download_as_bytes()), blobs)
-        return dict(sorted(zip([hour for hour, _ in blobs], records, strict=True)))
+        records = pool.map(lambda blob: json.loads(blob.download_as_bytes()), blobs.values())
+        return dict(sorted(zip(blobs, records, strict=True)))
+
+
+def _record_name(hour: datetime) -> str:
+    return f"{HOURS}/{hour_name(hour)}.json"
 
 
 def _hour_of(blob: storage.Blob) -> datetime:
@@ -68,7 +70,7 @@ def _hour_of(blob: storage.Blob) -> datetime:
 def switch(client: storage.Client, bucket: str, records: dict[datetime, Record]) -> None:
     """Make the records' Parquet the Parquet of their hours, then remove what they replaced."""
     for hour, record in records.items():
-        blob = client.bucket(bucket).blob(f"{HOURS}/{hour_name(hour)}.json")
+        blob = client.bucket(bucket).blob(_record_name(hour))
         blob.metadata = {"run": record["run"], "objects": digest(record["objects"])}
         blob.upload_from_string(json.dumps(record, indent=1), content_type="application/json")
     remove_superseded(client, bucket, records)
@@ -149,6 +151,13 @@ def pending_days(client: storage.Client, bucket: str, runs: dict[datetime, str])
     for hour, run in runs.items():
         days.setdefault(hour.date(), {})[hour_name(hour)] = run
     return {day for day, of_day in days.items() if loaded.get(_load_name(f"{day:%Y%m%d}")) != digest(of_day)}
+
+
+def days_condition(first: str, last: str) -> str:
+    """SQL that is true for staging's rows of the days from `first` to `last`, YYYYMMDD, and prunes the partitions."""
+    start, end = (datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC) for day in (first, last))
+    column = declaration.INGEST_HOUR.name
+    return f"{column} >= timestamp '{start}' and {column} < timestamp '{end + timedelta(days=1)}'"
 
 
 def note_loaded(client: storage.Client, bucket: str, day: str, runs: dict[str, str], record: Record) -> None:

@@ -32,7 +32,6 @@ class RawObject:
     name: str
     hour: datetime
     generation: int
-    bytes: int
     rows: int = 0
     #: Why the object as a whole is set aside; None if it can be read.
     problem: str | None = None
@@ -76,7 +75,7 @@ def inspect(raw: dict[datetime, list[storage.Blob]]) -> list[RawObject]:
 
 
 def _inspect(hour: datetime, blob: storage.Blob) -> RawObject:
-    known = {"name": blob.name, "hour": hour, "generation": int(blob.generation), "bytes": int(blob.size)}
+    known = {"name": blob.name, "hour": hour, "generation": int(blob.generation)}
     if not blob.size:
         return RawObject(**known, problem="empty: no bytes")
     try:
