@@ -10,10 +10,11 @@ with duckdb.connect() as connection:
 
 from bqemulator.cli import main
 
-from emulators.bigquery import jobs, loads, sql, tables
+from emulators.bigquery import jobs, loads, sql, statistics, tables
 
 sql.apply()
 loads.apply()
 jobs.apply()
 tables.apply()
+statistics.apply()
 main()

@@ -11,14 +11,14 @@ import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from google.api_core.exceptions import BadRequest, Conflict, GoogleAPIError, NotFound
+from google.api_core.exceptions import BadRequest, Conflict, GoogleAPIError, NotFound, PreconditionFailed
 from google.cloud import bigquery, storage
 
 DAY_1, DAY_2 = datetime(2026, 1, 1, 3, tzinfo=UTC), datetime(2026, 1, 2, 3, tzinfo=UTC)
@@ -163,6 +163,18 @@ class TestLoads:
                 cloud.load([cloud.put("good_too.parquet", row(9)), uri], table)
         assert cloud.ask(f"select id from {table}") == [(1,)]
 
+    def test_a_merge_replaces_some_rows_of_a_partition(self, cloud: Cloud, table: str) -> None:
+        later = DAY_1 + timedelta(hours=1)
+        cloud.load(cloud.put("merge_1.parquet", row(1), row(2, later)), f"{table}$20260101")
+        cloud.load(cloud.put("merge_2.parquet", row(3, later), row(4, later)), f"{table}_new")
+        names = "id, amount, name, ingest_hour, events"
+        merge = f"merge {table} as target using {table}_new as loaded on false "
+        merge += f"when not matched by source and (target.ingest_hour >= timestamp '{later}') then delete "
+        merge += f"when not matched then insert ({names}) values ({names})"
+        for _ in range(2):
+            cloud.ask(merge)
+            assert cloud.ask(f"select id, array_length(events) from {table} order by id") == [(1, 2), (3, 2), (4, 2)]
+
     def test_a_job_id_is_used_once(self, cloud: Cloud, table: str) -> None:
         uri, job_id = cloud.put("once.parquet", row(1)), f"once-{secrets.token_hex(8)}"
         cloud.load(uri, table, job_id=job_id, write_disposition="WRITE_APPEND")
@@ -186,6 +198,17 @@ class TestQueries:
             cloud.bigquery.query_and_wait(sql, job_config=config)
         with pytest.raises(error):
             cloud.bigquery.query(sql, job_config=config).result()
+
+    def test_a_query_tells_the_bytes_that_it_reads(self, cloud: Cloud, table: str) -> None:
+        cloud.load(cloud.put("bytes.parquet", row(1), row(2)), table)
+
+        def read(columns: str) -> int:
+            config = bigquery.QueryJobConfig(default_dataset=cloud.dataset, use_query_cache=False)
+            job = cloud.bigquery.query(f"select {columns} from {table}", job_config=config)
+            job.result()
+            return int(job.total_bytes_processed)
+
+        assert 0 == read("count(*)") < read("max(id)") < read("max(id), max(ingest_hour)")
 
     def test_results_come_in_pages(self, cloud: Cloud) -> None:
         rows = cloud.bigquery.query_and_wait(
@@ -238,6 +261,15 @@ class TestTables:
         assert (found.time_partitioning.field, found.time_partitioning.type_) == ("ingest_hour", "DAY")
         assert found.clustering_fields == ["id"]
 
+    def test_a_table_made_again_was_created_later(self, cloud: Cloud, table: str) -> None:
+        name = f"{cloud.dataset}.{table}"
+        before = cloud.bigquery.get_table(name)
+        cloud.load(cloud.put("created.parquet", row(1)), f"{table}$20260101")
+        assert cloud.bigquery.get_table(name).created == before.created
+        cloud.bigquery.delete_table(name)
+        cloud.bigquery.create_table(bigquery.Table(name, schema=SCHEMA))
+        assert cloud.bigquery.get_table(name).created > before.created
+
     def test_a_clone_replaces_a_table(self, cloud: Cloud, table: str) -> None:
         cloud.load(cloud.put("clone.parquet", row(1)), table)
         for _ in range(2):
@@ -270,6 +302,17 @@ class TestStorage:
         found = cloud.bucket.list_blobs(prefix=f"{cloud.folder}/list/", delimiter="/")
         assert list(found) == []
         assert sorted(found.prefixes) == [f"{cloud.folder}/list/20260101T00/", f"{cloud.folder}/list/20260101T01/"]
+
+    def test_a_write_names_the_generation_that_it_replaces(self, cloud: Cloud) -> None:
+        blob = cloud.bucket.blob(f"{cloud.folder}/lock.json")
+        blob.upload_from_string(b"mine", if_generation_match=0)
+        with pytest.raises(PreconditionFailed):
+            cloud.bucket.blob(blob.name).upload_from_string(b"yours", if_generation_match=0)
+        before = blob.generation
+        blob.upload_from_string(b"mine again", if_generation_match=before)
+        with pytest.raises(PreconditionFailed):
+            cloud.bucket.blob(blob.name).upload_from_string(b"yours", if_generation_match=before)
+        assert blob.download_as_bytes() == b"mine again"
 
     def test_an_object_is_replaced_at_once_and_tells_its_generation(self, cloud: Cloud) -> None:
         blob = cloud.bucket.blob(f"{cloud.folder}/switch.json")
