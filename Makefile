@@ -45,11 +45,20 @@ query: up ## Ask the warehouse [SQL='select ...']
 	@$(MAIN)/python -m pipeline.query "$$SQL"
 
 .PHONY: quarantine
-quarantine: up ## Show the rows that were set aside: reasons, counts, examples
-	@$(MAIN)/python -m pipeline.quarantine
+quarantine: up ## Show the rows that were set aside, or write them to a file [EXPORT=rows.jsonl REASON='order_status is']
+	@$(MAIN)/python -m pipeline.quarantine $(if $(EXPORT),--export "$(EXPORT)" --reason "$(REASON)")
+
+.PHONY: replay
+replay: up ## Run again what was set aside, after the contract changed or with corrected rows [FILE=rows.jsonl]
+	@$(if $(FILE),$(MAIN)/python -m pipeline.quarantine --correct "$(FILE)")
+	@$(MAIN)/python -m pipeline --replay
+
+.PHONY: backfill
+backfill: up ## Make a long range of hours anew in steps; the same command goes on where it stopped [FROM= TO= DAYS=31]
+	@$(MAIN)/python -m pipeline.backfill $(WINDOW) $(if $(DAYS),--days $(DAYS))
 
 .PHONY: summary
-summary: up ## Show the rows by stage as they are now
+summary: up ## Count everything there is, by stage
 	@$(MAIN)/python -m pipeline --only summary
 
 ##@ One stage
@@ -57,11 +66,11 @@ summary: up ## Show the rows by stage as they are now
 .PHONY: dimensions load transform quality publish
 dimensions: up ## Spark: raw events to the Parquet of the dimensions [FROM= TO=]
 load: up ## Mage: Parquet to BigQuery staging [FROM= TO=]
-transform: up ## dbt: staging to the candidate dimensions, tested
+transform: up ## dbt: staging to the candidate dimensions, tested [FROM= TO= FULL=1]
 quality: up ## Great Expectations: the gate over the candidate
 publish: up ## dbt: the checked candidate to the warehouse
 dimensions load transform quality publish:
-	@$(MAIN)/python -m pipeline --only $@ $(WINDOW)
+	@$(MAIN)/python -m pipeline --only $@ $(WINDOW) $(if $(FULL),--full)
 
 ##@ Check
 
@@ -75,6 +84,10 @@ lint: setup ## ruff, mypy and sqlfluff
 	@$(MAIN)/ruff check .
 	@$(MAIN)/mypy
 	@$(MAIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+
+.PHONY: bench
+bench: setup ## Measure how time, bytes and memory grow; an hour on 2 cores [BENCH='--windows 1 10 --full 200000']
+	@$(MAIN)/python -m tests.bench.growth $(BENCH)
 
 .PHONY: docs
 docs: up ## Write dbt's documentation as one page, with lineage

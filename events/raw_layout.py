@@ -14,17 +14,10 @@ from google.cloud import storage
 
 from gcs_export_pipeline import declaration
 from gcs_export_pipeline.config import RAW, ConfigError, hour_name
-from gcs_export_pipeline.objects import bucket
+from gcs_export_pipeline.objects import ARROW_TYPES, bucket
 
 FACTS = "made_events"
 ROWS_PER_OBJECT, OBJECTS_PER_HOUR = 100_000, 2
-
-_ARROW = {
-    "STRING": pa.string(),
-    "INT64": pa.int64(),
-    "FLOAT64": pa.float64(),
-    "TIMESTAMP": pa.timestamp("us", "UTC"),
-}
 
 
 def to_arrow(events: pd.DataFrame) -> pa.Table:
@@ -33,7 +26,7 @@ def to_arrow(events: pd.DataFrame) -> pa.Table:
     for struct, raw in declaration.raw_event().items():
         arrays = []
         for name, type_name in raw.items():
-            arrow = pa.int32() if name == "partition" else _ARROW[type_name]
+            arrow = pa.int32() if name == "partition" else ARROW_TYPES[type_name]
             column = events[name]
             if pa.types.is_integer(arrow):
                 column = column.astype("Int64")  # keeps an integer beside a missing value

@@ -5,49 +5,42 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gcs_export_pipeline.config import REPORTED, Config, new_run_id, parse_hour
+from gcs_export_pipeline.config import REPORTED, Config, ConfigError, new_run_id, parse_hour
 from pipeline import summary
-from pipeline.stages import BUILD, StageError, execute, stages
+from pipeline.run import STAGES, run
 
 
 def main() -> int:
     """0 when every stage succeeded and the rows add up, 1 with what to do otherwise."""
     parser = argparse.ArgumentParser(prog="pipeline", description=__doc__)
-    parser.add_argument(
-        "--only", choices=["dimensions", "load", "transform", "quality", "publish", "summary"], help="one stage"
-    )
+    parser.add_argument("--only", choices=[*STAGES, "summary"], help="one stage; summary counts everything there is")
     parser.add_argument("--from", dest="start", default="", metavar="HOUR", help="first ingest hour, as 2026-01-03T00")
     parser.add_argument("--to", dest="end", default="", metavar="HOUR", help="first ingest hour after the window")
+    parser.add_argument(
+        "--replay", action="store_true", help="again what was set aside by another contract than the present one"
+    )
+    parser.add_argument("--full", action="store_true", help="make every row of the candidate anew")
     args = parser.parse_args()
     try:
         config = Config.from_environment()
-        for hour in (args.start, args.end):
-            if hour:
-                parse_hour(hour)
-        chosen = [stage for stage in stages(new_run_id(), args.start, args.end) if args.only in (None, stage.name)]
-        seconds = {stage.name: execute(stage) for stage in chosen}
-        if args.only not in (None, "summary"):
-            return 0
-        result = summary.collect(config)
-    except (*REPORTED, StageError) as error:
+        bounds = [parse_hour(hour) for hour in (args.start, args.end) if hour]
+        if len(bounds) == 2 and bounds[0] >= bounds[1]:
+            raise ConfigError("TO must be later than FROM: the window is [FROM, TO)")
+        if args.only != "summary":
+            only = (args.only,) if args.only else ()
+            return run(config, new_run_id(), args.start, args.end, only, args.full, args.replay)
+        counted = summary.collect(config)
+        counted.tables = summary.count_tables(config, published=True)
+    except REPORTED as error:
         print(f"\npipeline: {error}", file=sys.stderr)
         return 1
-    print()
-    summary.show(result, seconds)
-    BUILD.mkdir(exist_ok=True)
-    (BUILD / "summary.json").write_text(summary.as_json(result))
-    if result.problems:
-        print("\npipeline: the rows do not add up:\n  " + "\n  ".join(result.problems), file=sys.stderr)
-        return 1
-    print(
-        "The rows add up. Where to look next:\n"
-        f"  the tables      dataset {config.warehouse}; "
-        f"make query SQL='select * from {config.warehouse}.dim_customer limit 5'\n"
-        f"  the checks      {BUILD}/quality/summary.md\n"
-        f"  quarantine      make quarantine, gs://{config.bucket}/quarantine/\n"
-        f"  logs            {BUILD}/logs/"
-    )
-    return 0
+    except KeyboardInterrupt:
+        print("\npipeline: ended; the published tables are as they were, the same command goes on", file=sys.stderr)
+        return 130
+    summary.show(counted)
+    for problem in counted.problems:
+        print(f"pipeline: {problem}", file=sys.stderr)
+    return int(bool(counted.problems))
 
 
 if __name__ == "__main__":

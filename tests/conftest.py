@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,9 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-@pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The local platform, started for this test run; its settings are in the environment and returned."""
-    state = tmp_path_factory.mktemp("platform")
+@contextmanager
+def local_platform(state: Path) -> Iterator[dict[str, str]]:
+    """The local platform on free ports, with its data in `state`; its settings are in the environment and returned."""
     token, storage, bigquery = free_ports(3)
     settings = {
         "GOOGLE_CLOUD_PROJECT": "test-project",
@@ -39,6 +39,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
         "STAGING_DATASET": "staging",
         "CANDIDATE_DATASET": "warehouse_candidate",
         "WAREHOUSE_DATASET": "warehouse",
+        "OPS_DATASET": "ops",
         "DBT_TARGET": "local",
         "BUILD_DIR": str(state / "build"),
         "LOCAL_STATE_DIR": str(state / "state"),
@@ -61,6 +62,13 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
         subprocess.run([EMULATORS, "-m", "emulators", "down"], cwd=ROOT, check=True)
         os.environ.clear()
         os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The local platform, started for this test run."""
+    with local_platform(tmp_path_factory.mktemp("platform")) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")

@@ -11,3 +11,16 @@
 {% macro numeric_text(column) -%}
     rtrim(rtrim(cast({{ column }} as string), '0'), '.')
 {%- endmacro %}
+
+{#- The key of dim_location, on its fields: the source has no id. -#}
+{% macro location_key() -%}
+    {{- surrogate_key([
+        'order_zipcode', 'order_city', 'order_state', 'order_region', 'order_country',
+        numeric_text('latitude'), numeric_text('longitude')
+    ]) -}}
+{%- endmacro %}
+
+{#- The key of dim_department: department_id alone occurs once a market. -#}
+{% macro department_market_key() -%}
+    {{- surrogate_key(['department_id', 'market']) -}}
+{%- endmacro %}

@@ -1,4 +1,4 @@
-"""Find a dimension's Parquet of the days that a window touches, and check it before anything is loaded.
+"""Find a dimension's Parquet of the chosen hours, and check it before anything is loaded.
 
 One file serves every dimension: each block of the pipeline names its own in `configuration.dimension`. The blocks run
 one after the other, and the loads after the last of them: a headless run of Mage shares one dictionary of variables
@@ -20,20 +20,21 @@ if "data_loader" not in globals():
 
 
 @data_loader
-def find_parquet(*args: Any, **kwargs: Any) -> dict[str, Any]:
-    """{dimension, days: [{day: YYYYMMDD, uris: [gs://...], rows: in the files' footers, runs: {hour: run}}]}.
+def find_parquet(chosen: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """{dimension, parquet: of each hour, as hours.parquet lists it}.
 
-    Staging is partitioned by day, so a day is found whole even where the window covers a few of its hours.
-    Variables from_hour and to_hour bound the window, [from, to); without them it is what staging does not hold yet.
     Raises hours.IncompleteError, which names the hour and the remedy, if files are missing or hold other rows.
     """
     dimension = declaration.dimensions()[kwargs["configuration"]["dimension"]]
-    start, end = (parse_hour(kwargs[name]) if kwargs.get(name) else None for name in ("from_hour", "to_hour"))
-    days = hours.parquet_by_day(storage.Client(), setting("GCS_BUCKET"), dimension, start, end)
-    return {"dimension": dimension.name, "days": days}  # a dictionary: Mage makes a data frame of a list
+    wanted = [parse_hour(hour) for hour in chosen["runs"]]
+    found = hours.parquet(storage.Client(), setting("GCS_BUCKET"), dimension, wanted)
+    replaced = [each["hour"] for each in found if each["run"] != chosen["runs"][each["hour"]]]
+    if replaced:
+        raise hours.IncompleteError(f"another run replaced the Parquet of {', '.join(replaced)} meanwhile: run again")
+    return {"dimension": dimension.name, "parquet": found}  # a dictionary: Mage makes a data frame of a list
 
 
 @test
 def test_found(output: dict[str, Any], *args: Any) -> None:
-    """Each day to load has an hour; no day at all means that staging holds everything."""
-    assert all(day["runs"] for day in output["days"]), output
+    """Each hour has as many rows as its record says, and files if it has rows."""
+    assert all((each["uri"] is not None) == (each["rows"] > 0) for each in output["parquet"]), output

@@ -5,26 +5,41 @@ Plain Python without Spark; every part of the project takes its settings from he
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
 HOUR_FORMAT = "%Y%m%dT%H"
 RAW, TRANSFORMED, QUARANTINE = "raw_streaming", "transformed_data", "quarantine"
-HOURS, LOADS, RUNS = "hours", "loads", "runs"
+HOURS, LOADS, TRANSFORMS, RUNS = "hours", "loads", "transforms", "runs"
+#: The rows of the candidate as they were counted when it was built, and what was published last.
+CANDIDATE, PUBLISHED = f"{RUNS}/candidate.json", f"{RUNS}/published.json"
+#: How the names of raw objects begin that hold corrected events: what they say of a position replaces what it said.
+CORRECTED = "corrected-"
 
 
 class ConfigError(ValueError):
     """A setting is missing or wrong; the message names it and the remedy."""
 
 
+class RunError(RuntimeError):
+    """A run cannot go on; the message says what is wrong and what to do."""
+
+
+class LockedError(RuntimeError):
+    """Another run is at work; the message names it and what to do."""
+
+
 #: What a command reports in a line, without a traceback: the message says what to change outside the code.
-REPORTED = (ConfigError, GoogleAPIError, GoogleAuthError)
+REPORTED = (ConfigError, RunError, LockedError, GoogleAPIError, GoogleAuthError)
 
 
 def setting(name: str) -> str:
@@ -33,6 +48,11 @@ def setting(name: str) -> str:
     if not value:
         raise ConfigError(f"{name} is not set: run through make, or export the lines of local.env or of your gcp.env")
     return value
+
+
+def digest(content: Any) -> str:
+    """A short name for JSON content: equal content has equal names."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -45,6 +65,7 @@ class Config:
     staging: str
     candidate: str
     warehouse: str
+    ops: str
 
     @classmethod
     def from_environment(cls) -> Config:
@@ -56,6 +77,7 @@ class Config:
             staging=setting("STAGING_DATASET"),
             candidate=setting("CANDIDATE_DATASET"),
             warehouse=setting("WAREHOUSE_DATASET"),
+            ops=setting("OPS_DATASET"),
         )
 
 

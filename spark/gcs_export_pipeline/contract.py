@@ -11,7 +11,8 @@ from functools import cache
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
-from gcs_export_pipeline import declaration
+from gcs_export_pipeline import declaration, transforms
+from gcs_export_pipeline.config import digest
 
 #: Rows that break a QUARANTINE rule are set aside; those that break a WARN rule go on and are counted.
 QUARANTINE, WARN = "quarantine", "warn"
@@ -82,6 +83,13 @@ def rules() -> tuple[Rule, ...]:
     return (*of_fields, *BETWEEN_FIELDS)
 
 
+@cache
+def version() -> str:
+    """A name for the contract as it is: an hour that another one judged may come out differently now."""
+    judged = [[rule.name, rule.broken, rule.severity] for rule in rules()]
+    return digest([judged, declaration.raw_event()])
+
+
 def broken(severity: str) -> Column:
     """An array of the names of the rules of `severity` that a row breaks; empty for a good row."""
     names = [f.when(f.expr(rule.broken), f.lit(rule.name)) for rule in rules() if rule.severity == severity]
@@ -95,7 +103,21 @@ def check(events: DataFrame) -> DataFrame:
     """
     none = f.array().cast("array<string>")
     reused = f.when(f.col("delivery") == "reused", f.array(f.lit("offset reused with another payload"))).otherwise(none)
-    judged = f.col("delivery") != "duplicate"  # what was judged once is not counted again
+    judged = f.col("delivery").isin("first", "reused")  # what was judged once is not counted again
     return events.withColumn(
         "reasons", f.when(judged, f.concat(broken(QUARANTINE), reused)).otherwise(none)
     ).withColumn("warnings", f.when(judged, broken(WARN)).otherwise(none))
+
+
+def check_events(raw: DataFrame) -> DataFrame:
+    """Raw events with their delivery, typed fields, reasons and warnings: everything that is decided of a row."""
+    return check(transforms.type_fields(transforms.mark_deliveries(raw)))
+
+
+def outcome() -> Column:
+    """What became of a checked row: duplicate, quarantined or valid. What a correction replaced is a duplicate."""
+    return (
+        f.when(f.col("delivery").isin("duplicate", "corrected"), "duplicates")
+        .when(f.size("reasons") > 0, "quarantined")
+        .otherwise("valid")
+    )

@@ -48,11 +48,6 @@ class Dimension:
         return "metadata" if self.name == "metadata" else "data"
 
     @property
-    def attributes(self) -> tuple[str, ...]:
-        """Names of the fields that are not part of the key."""
-        return tuple(each.name for each in self.fields if each.name not in self.key)
-
-    @property
     def folder(self) -> str:
         """Name of its folder under transformed_data/."""
         return f"{self.name}_dimension"
@@ -85,6 +80,8 @@ LINEAGE = (
     *_position("last_event", "last event with these values"),
     Column("events", "RECORD", "Every event with these values, in order.", fields=_position("event", "event")),
 )
+#: Beside the fields of metadata: tells a second delivery of an event from another event at the same position.
+PAYLOAD = Column("payload", "INT64", "Hash of the event's content; a position with two of them was used twice.")
 
 
 @cache
@@ -134,10 +131,15 @@ def fields() -> Iterator[tuple[str, Field]]:
                 yield dimension.source, each
 
 
+def value_columns(dimension: Dimension) -> tuple[Column, ...]:
+    """The columns that hold what events say: the declared fields, and of metadata the payload."""
+    declared = (Column(each.name, each.type, each.description, each.required) for each in dimension.fields)
+    return (*declared, *([PAYLOAD] if dimension.name == "metadata" else []))
+
+
 def staging_columns(dimension: Dimension) -> tuple[Column, ...]:
     """Columns of the dimension's Parquet and staging table, in order."""
-    declared = (Column(each.name, each.type, each.description, each.required) for each in dimension.fields)
-    return (INGEST_HOUR, *declared, *LINEAGE)
+    return (INGEST_HOUR, *value_columns(dimension), *LINEAGE)
 
 
 def bigquery_schema(dimension: Dimension) -> list[dict[str, Any]]:

@@ -1,28 +1,36 @@
-"""Hour records: which run's Parquet stands for an ingest hour.
+"""Hour records and day records: which run's Parquet stands for an ingest hour, and how far it has come.
 
 A run writes the Parquet of its hours into folders of its own. Then one small object an hour, `hours/<hour>.json`, is
-replaced: from that moment readers see the new Parquet of all dimensions, before it the old, never a mixture. Folders
-that no record names any more are removed afterwards, and left for the next run if this one dies first.
+replaced: from that moment readers see the new Parquet of all dimensions, before it the old, never a mixture.
+
+Behind the Parquet come staging and the candidate dimensions. What each of them holds stands in day records,
+`loads/<day>.json` and `transforms/<day>.json`: the run of each hour. What differs from the step before is pending.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow.parquet as pq
+from google.api_core.exceptions import NotFound
 from google.cloud import storage
 
 from gcs_export_pipeline import declaration
-from gcs_export_pipeline.config import HOURS, LOADS, QUARANTINE, TRANSFORMED, hour_name, parse_hour
+from gcs_export_pipeline.config import HOURS, QUARANTINE, TRANSFORMED, digest, hour_name, parse_hour
 
-READS_AT_ONCE = 16
+CALLS_AT_ONCE = 16
+HOUR = timedelta(hours=1)
 
 Record = dict[str, Any]
+#: The run whose Parquet stands for each hour.
+Runs = dict[datetime, str]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def output_path(dimension: declaration.Dimension, run: str) -> str:
@@ -35,137 +43,216 @@ def quarantine_path(run: str) -> str:
     return f"{QUARANTINE}/run={run}"
 
 
-def digest(content: Any) -> str:
-    """A short name for JSON content: equal content has equal names."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def known(client: storage.Client, bucket: str) -> dict[datetime, dict[str, str]]:
-    """For each hour that has a record: its `run`, and `objects`, the digest of its raw objects. One listing.
+    """For each hour that has a record what its metadata says; one listing, which opens no record.
 
-    A record that lost them, copied by a tool that drops metadata say, has neither: its hour counts as not done.
+    `run`; `objects`, the digest of its raw objects; `contract`, the digest of the contract that judged them; `aside`,
+    how many events and objects it set aside. A record that lost its metadata, copied by a tool that drops them say, has
+    none: its hour counts as not done.
     """
-    return {_hour_of(blob): dict(blob.metadata or {}) for blob in client.list_blobs(bucket, prefix=f"{HOURS}/")}
+    blobs = client.list_blobs(bucket, prefix=f"{HOURS}/")
+    return {_hour_of(blob.name): dict(blob.metadata or {}) for blob in blobs}
+
+
+def runs(known_hours: dict[datetime, dict[str, str]]) -> Runs:
+    """The run of each hour that `known` knows."""
+    return {hour: entry["run"] for hour, entry in sorted(known_hours.items()) if "run" in entry}
 
 
 def read(client: storage.Client, bucket: str, hours: Iterable[datetime] | None = None) -> dict[datetime, Record]:
-    """The records of the given hours, each of which has one, or of every hour that has; in order of time."""
-    if hours is None:
-        blobs = {_hour_of(blob): blob for blob in client.list_blobs(bucket, prefix=f"{HOURS}/")}
-    else:
-        blobs = {hour: client.bucket(bucket).blob(_record_name(hour)) for hour in hours}
-    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
-        records = pool.map(lambda blob: json.loads(blob.download_as_bytes()), blobs.values())
-        return dict(sorted(zip(blobs, records, strict=True)))
+    """The records of those of the given hours, or of all hours, that have one; in order of time."""
+    wanted = list(known(client, bucket) if hours is None else hours)
+    found = zip(wanted, _at_once(lambda hour: _read_json(client, bucket, _record_name(hour)), wanted), strict=True)
+    return {hour: record for hour, record in sorted(found) if record is not None}
+
+
+def _read_json(client: storage.Client, bucket: str, name: str) -> Record | None:
+    try:
+        return json.loads(client.bucket(bucket).blob(name).download_as_bytes())
+    except NotFound:
+        return None
+
+
+def _at_once(call: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """What `call` returns for each item, in order; storage answers many calls at once."""
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        return list(pool.map(call, items))
 
 
 def _record_name(hour: datetime) -> str:
     return f"{HOURS}/{hour_name(hour)}.json"
 
 
-def _hour_of(blob: storage.Blob) -> datetime:
-    return parse_hour(blob.name.removeprefix(f"{HOURS}/").removesuffix(".json"))
+def _hour_of(name: str) -> datetime:
+    return parse_hour(name.removeprefix(f"{HOURS}/").removesuffix(".json"))
 
 
 def switch(client: storage.Client, bucket: str, records: dict[datetime, Record]) -> None:
     """Make the records' Parquet the Parquet of their hours, then remove what they replaced."""
-    for hour, record in records.items():
+    replaced = read(client, bucket, records)
+
+    def write(item: tuple[datetime, Record]) -> None:
+        hour, record = item
         blob = client.bucket(bucket).blob(_record_name(hour))
-        blob.metadata = {"run": record["run"], "objects": digest(record["objects"])}
+        blob.metadata = {
+            "run": record["run"],
+            "objects": digest(record["objects"]),
+            "contract": record["contract"],
+            "aside": str(record["rows"]["quarantined"] + len(record["set_aside"])),
+        }
         blob.upload_from_string(json.dumps(record, indent=1), content_type="application/json")
-    remove_superseded(client, bucket, records)
+
+    _at_once(write, records.items())
+    superseded = [(hour, old["run"]) for hour, old in replaced.items() if old["run"] != records[hour]["run"]]
+    for hour, run in superseded:
+        _remove(client, bucket, run, f"hour={hour_name(hour)}/")
 
 
-def remove_superseded(client: storage.Client, bucket: str, records: dict[datetime, Record]) -> int:
-    """Delete the Parquet of these hours that belongs to another run than the record's; returns how many objects."""
-    current = {hour_name(hour): record["run"] for hour, record in records.items()}
-    folders = [f"{TRANSFORMED}/{each.folder}/" for each in declaration.dimensions().values()] + [f"{QUARANTINE}/"]
-    stale = []
-    for folder in folders:
-        for blob in client.list_blobs(bucket, prefix=folder):
-            parts = dict(part.split("=", 1) for part in blob.name.split("/") if "=" in part)
-            if parts.get("hour") in current and parts.get("run") != current[parts["hour"]]:
-                stale.append(blob)
-    for blob in stale:
-        blob.delete()
+def remove_unnamed(client: storage.Client, bucket: str, run: str) -> int:
+    """Delete the Parquet of a run that ended early, of hours whose record does not name it; returns how many files."""
+    named = {f"hour={hour_name(hour)}" for hour, of_hour in runs(known(client, bucket)).items() if of_hour == run}
+    return _remove(client, bucket, run, keep=named)
+
+
+def _remove(client: storage.Client, bucket: str, run: str, folder: str = "", keep: Iterable[str] = ()) -> int:
+    """Delete what a run wrote below `folder` of its output, but for the folders in `keep`; returns how many files."""
+    roots = [output_path(each, run) for each in declaration.dimensions().values()] + [quarantine_path(run)]
+    found = [blob for root in roots for blob in client.list_blobs(bucket, prefix=f"{root}/{folder}")]
+    stale = [blob for blob in found if not set(blob.name.split("/")) & set(keep)]
+    _at_once(_delete, stale)
     return len(stale)
+
+
+def _delete(blob: storage.Blob) -> None:
+    with contextlib.suppress(NotFound):  # another clean-up was faster
+        blob.delete()
 
 
 class IncompleteError(RuntimeError):
     """The Parquet of an hour is not what its record says; the message names the hour and the remedy."""
 
 
-def parquet_by_day(
-    client: storage.Client,
-    bucket: str,
-    dimension: declaration.Dimension,
-    start: datetime | None = None,
-    end: datetime | None = None,
+def parquet(
+    client: storage.Client, bucket: str, dimension: declaration.Dimension, chosen: Iterable[datetime]
 ) -> list[dict[str, Any]]:
-    """Every day to load, with all of its hours' files: {day, uris, rows in their footers, runs by hour}.
+    """A dimension's Parquet of each hour: {hour, run, rows in the files' footers, uri, None where there are no rows}.
 
-    These are the days that have hours in [start, end), or, without bounds, those that staging does not hold yet as
-    their hour records say. Raises IncompleteError if an hour's files hold other rows than its record says.
+    Raises IncompleteError if an hour's files hold other rows than its record says.
     """
-    runs = {hour: entry.get("run", "") for hour, entry in known(client, bucket).items()}
-    if start is None and end is None:
-        days = pending_days(client, bucket, runs)
-    else:
-        days = {hour.date() for hour in runs if (start is None or start <= hour) and (end is None or hour < end)}
-    chosen = read(client, bucket, [hour for hour in runs if hour.date() in days])
-    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
-        paths = [record["dimensions"][dimension.name]["path"] for record in chosen.values()]
-        found = dict(zip(chosen, pool.map(lambda path: _files(client, bucket, path), paths), strict=True))
-    result: dict[str, dict[str, Any]] = {}
-    for hour, record in chosen.items():
-        promised = record["dimensions"][dimension.name]["rows"]
-        held = sum(found[hour].values())
-        if held != promised:
+    records = read(client, bucket, chosen)
+    held: dict[datetime, Size] = {}
+    for run in {record["run"] for record in records.values()}:
+        of_run = sizes(client, bucket, output_path(dimension, run))
+        held |= {hour: size for hour, size in of_run.items() if hour in records and records[hour]["run"] == run}
+    result = []
+    for hour, record in records.items():
+        promised, rows = record["dimensions"][dimension.name]["rows"], held.get(hour, Size(0, 0)).rows
+        path = record["dimensions"][dimension.name]["path"]
+        if rows != promised:
             raise IncompleteError(
-                f"{dimension.folder} of hour {hour_name(hour)} holds {held} rows, its record says {promised}: "
-                f"make it again with "
-                f"`make dimensions FROM={hour:%Y-%m-%dT%H} TO={hour + timedelta(hours=1):%Y-%m-%dT%H}`"
+                f"{dimension.folder} of hour {hour_name(hour)} holds {rows} rows, its record says {promised}: "
+                f"make it again with `make dimensions FROM={hour:%Y-%m-%dT%H} TO={hour + HOUR:%Y-%m-%dT%H}`"
             )
-        day = result.setdefault(f"{hour:%Y%m%d}", {"day": f"{hour:%Y%m%d}", "uris": [], "rows": 0, "runs": {}})
-        day["runs"][hour_name(hour)] = record["run"]
-        day["rows"] += held
-        if found[hour]:
-            day["uris"].append(f"gs://{bucket}/{record['dimensions'][dimension.name]['path']}/*.parquet")
-    return list(result.values())
+        uri = f"gs://{bucket}/{path}/*.parquet" if rows else None
+        result.append({"hour": hour_name(hour), "run": record["run"], "rows": rows, "uri": uri})
+    return result
 
 
-def _files(client: storage.Client, bucket: str, path: str) -> dict[str, int]:
-    """Rows by file of one hour's folder, read from the Parquet footers."""
-    files = {}
-    for blob in client.list_blobs(bucket, prefix=f"{path}/"):
-        if blob.name.endswith(".parquet"):
-            with blob.open("rb", chunk_size=256 * 1024) as file:
-                files[blob.name] = pq.read_metadata(file).num_rows
-    return files
+class Size(NamedTuple):
+    """How much Parquet there is: rows by the files' footers, and bytes."""
+
+    rows: int
+    bytes: int
 
 
-def pending_days(client: storage.Client, bucket: str, runs: dict[datetime, str]) -> set[date]:
-    """The days of which staging holds other hours, or hours of other runs, than the hour records name."""
-    loaded = {blob.name: (blob.metadata or {}).get("runs") for blob in client.list_blobs(bucket, prefix=f"{LOADS}/")}
-    days: dict[date, dict[str, str]] = {}
-    for hour, run in runs.items():
-        days.setdefault(hour.date(), {})[hour_name(hour)] = run
-    return {day for day, of_day in days.items() if loaded.get(_load_name(f"{day:%Y%m%d}")) != digest(of_day)}
+def sizes(client: storage.Client, bucket: str, folder: str) -> dict[datetime, Size]:
+    """For each hour below `folder`, in folders `hour=...`, the size of its Parquet; reads the footers, no rows."""
+    blobs = [blob for blob in client.list_blobs(bucket, prefix=f"{folder}/") if blob.name.endswith(".parquet")]
+    found: dict[datetime, Size] = {}
+    for blob, rows in zip(blobs, _at_once(_footer_rows, blobs), strict=True):
+        hour = parse_hour(blob.name.split("/hour=")[1].split("/")[0])
+        before = found.get(hour, Size(0, 0))
+        found[hour] = Size(before.rows + rows, before.bytes + blob.size)
+    return found
 
 
-def days_condition(first: str, last: str) -> str:
-    """SQL that is true for staging's rows of the days from `first` to `last`, YYYYMMDD, and prunes the partitions."""
-    start, end = (datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC) for day in (first, last))
-    column = declaration.INGEST_HOUR.name
-    return f"{column} >= timestamp '{start}' and {column} < timestamp '{end + timedelta(days=1)}'"
+def _footer_rows(blob: storage.Blob) -> int:
+    with blob.open("rb", chunk_size=256 * 1024) as file:
+        return pq.read_metadata(file).num_rows
 
 
-def note_loaded(client: storage.Client, bucket: str, day: str, runs: dict[str, str], record: Record) -> None:
-    """Record that staging holds these runs' Parquet of the day, YYYYMMDD, in every dimension."""
-    blob = client.bucket(bucket).blob(_load_name(day))
-    blob.metadata = {"runs": digest(runs)}
-    blob.upload_from_string(json.dumps(record, indent=1), content_type="application/json")
+# Day records. `step` is the folder, LOADS or TRANSFORMS; `basis` names what the step wrote into: tables that were
+# dropped and made again are another basis, and hold nothing.
 
 
-def _load_name(day: str) -> str:
-    return f"{LOADS}/{day}.json"
+def by_day(of_hours: Runs) -> dict[str, dict[str, str]]:
+    """Runs by hour name, by day YYYYMMDD."""
+    days: dict[str, dict[str, str]] = {}
+    for hour, run in sorted(of_hours.items()):
+        days.setdefault(f"{hour:%Y%m%d}", {})[hour_name(hour)] = run
+    return days
+
+
+def held(client: storage.Client, bucket: str, step: str) -> dict[str, dict[str, str]]:
+    """For each day that has a record its metadata: `basis`, and `runs`, the digest of its runs; one listing."""
+    blobs = client.list_blobs(bucket, prefix=f"{step}/")
+    return {blob.name.split("/")[-1].removesuffix(".json"): dict(blob.metadata or {}) for blob in blobs}
+
+
+def pending(client: storage.Client, bucket: str, step: str, basis: str, source: Runs) -> Runs:
+    """The hours of `source` of which the step holds another run's Parquet, or none. Opens the days that differ only."""
+    days = by_day(source)
+    differ = pending_days(client, bucket, step, basis, {day: digest(of_day) for day, of_day in days.items()})
+    result: Runs = {}
+    for day, record in zip(differ, _read_days(client, bucket, step, differ), strict=True):
+        there = record["runs"] if record["basis"] == basis else {}
+        result |= {parse_hour(hour): run for hour, run in days[day].items() if there.get(hour) != run}
+    return result
+
+
+def pending_days(client: storage.Client, bucket: str, step: str, basis: str, source: dict[str, str]) -> list[str]:
+    """The days of `source`, digest of runs by day, of which the step holds anything else."""
+    has = held(client, bucket, step)
+    return [day for day, runs in source.items() if has.get(day) != {"basis": basis, "runs": runs}]
+
+
+def read_held(client: storage.Client, bucket: str, step: str, days: Iterable[str]) -> Runs:
+    """The run of each hour of the days that the step holds."""
+    records = _read_days(client, bucket, step, list(days))
+    return {parse_hour(hour): run for record in records for hour, run in record["runs"].items()}
+
+
+def _read_days(client: storage.Client, bucket: str, step: str, days: list[str]) -> list[Record]:
+    none: Record = {"basis": "", "runs": {}}
+    return _at_once(lambda day: _read_json(client, bucket, f"{step}/{day}.json") or none, days)
+
+
+def note(client: storage.Client, bucket: str, step: str, basis: str, done: Runs) -> None:
+    """Record that the step holds these runs' Parquet of these hours, beside what it holds of other hours."""
+
+    def write(item: tuple[str, dict[str, str]]) -> None:
+        day, of_day = item
+        (before,) = _read_days(client, bucket, step, [day])
+        merged = (before["runs"] if before["basis"] == basis else {}) | of_day
+        blob = client.bucket(bucket).blob(f"{step}/{day}.json")
+        blob.metadata = {"basis": basis, "runs": digest(merged)}
+        blob.upload_from_string(json.dumps({"basis": basis, "runs": merged}, indent=1), content_type="application/json")
+
+    _at_once(write, by_day(done).items())
+
+
+def ranges(hours: Iterable[datetime]) -> list[tuple[datetime, datetime]]:
+    """The hours as few ranges [start, end), in order."""
+    result: list[tuple[datetime, datetime]] = []
+    for hour in sorted(hours):
+        if result and result[-1][1] == hour:
+            result[-1] = (result[-1][0], hour + HOUR)
+        else:
+            result.append((hour, hour + HOUR))
+    return result
+
+
+def condition(hours: Iterable[datetime], column: str = declaration.INGEST_HOUR.name) -> str:
+    """SQL that is true for rows of these hours; constants, so that BigQuery prunes the partitions."""
+    parts = [f"({column} >= timestamp '{start}' and {column} < timestamp '{end}')" for start, end in ranges(hours)]
+    return " or ".join(parts) or "false"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,13 @@ from gcs_export_pipeline.config import RAW, ConfigError, parse_hour
 
 FOOTERS_AT_ONCE = 16
 
+#: BigQuery's type names in Arrow, as raw objects are written.
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "STRING": pa.string(),
+    "INT64": pa.int64(),
+    "FLOAT64": pa.float64(),
+    "TIMESTAMP": pa.timestamp("us", "UTC"),
+}
 _READABLE = {
     "STRING": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_null(t),
     "INT64": pa.types.is_signed_integer,
@@ -32,6 +40,7 @@ class RawObject:
     name: str
     hour: datetime
     generation: int
+    bytes: int = 0
     rows: int = 0
     #: Why the object as a whole is set aside; None if it can be read.
     problem: str | None = None
@@ -75,7 +84,12 @@ def inspect(raw: dict[datetime, list[storage.Blob]]) -> list[RawObject]:
 
 
 def _inspect(hour: datetime, blob: storage.Blob) -> RawObject:
-    known = {"name": blob.name, "hour": hour, "generation": int(blob.generation)}
+    known: dict[str, Any] = {
+        "name": blob.name,
+        "hour": hour,
+        "generation": int(blob.generation),
+        "bytes": int(blob.size or 0),
+    }
     if not blob.size:
         return RawObject(**known, problem="empty: no bytes")
     try:

@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as f
 
 from gcs_export_pipeline import declaration
+from gcs_export_pipeline.config import CORRECTED
 from gcs_export_pipeline.schemas import SPARK_TYPES
 
 EVENT_DATE_FORMAT = "M/d/yyyy H:mm"
@@ -13,29 +14,36 @@ POSITION = ("topic", "partition", "offset")
 
 
 def mark_deliveries(raw: DataFrame) -> DataFrame:
-    """Add `delivery` to raw events: first, duplicate or reused.
+    """Add `payload`, a hash of the event's content, and `delivery`: first, duplicate, corrected or reused.
 
     Within an ingest hour the same (topic, partition, offset) with the same content is a duplicate delivery of the
     first; with other content it is a reused position, of which the earliest in (time, content) counts as the first.
+    Where an object of corrections holds the position, its latest correction is the first and the rest is corrected.
     An event without a position is always a first one: nothing tells that it is a copy.
 
     Takes columns ingest_hour, object, data, metadata; does not depend on the order of rows.
     """
     position = [f.col(f"metadata.{name}") for name in POSITION]
-    content = f.xxhash64(f.to_json("data"), f.col("metadata.time"), f.col("metadata.key"))
-    order = Window.partitionBy("ingest_hour", *position).orderBy("metadata.time", "content", "object")
+    payload = f.xxhash64(f.to_json("data"), f.col("metadata.time"), f.col("metadata.key"))
+    # Names of corrections sort by when they were made, and after no name at all.
+    correction = f.regexp_extract("object", rf"/({CORRECTED}[^/]*)$", 1)
+    best = [f.col("correction").desc(), f.col("metadata.time"), f.col("payload"), f.col("object")]
+    order = Window.partitionBy("ingest_hour", *position).orderBy(*best)
     has_position = position[0].isNotNull() & position[1].isNotNull() & position[2].isNotNull()
     return (
-        raw.withColumn("content", content)
+        raw.withColumn("payload", payload)
+        .withColumn("correction", correction)
         .withColumn("copy", f.row_number().over(order))
-        .withColumn("first_content", f.first("content").over(order))
+        .withColumn("first_payload", f.first("payload").over(order))
+        .withColumn("first_correction", f.first("correction").over(order))
         .withColumn(
             "delivery",
             f.when(~has_position | (f.col("copy") == 1), "first")
-            .when(f.col("content") == f.col("first_content"), "duplicate")
+            .when(f.col("payload") == f.col("first_payload"), "duplicate")
+            .when(f.col("first_correction") != "", "corrected")
             .otherwise("reused"),
         )
-        .drop("content", "copy", "first_content")
+        .drop("correction", "copy", "first_payload", "first_correction")
     )
 
 
@@ -73,9 +81,10 @@ def dimension_rows(valid: DataFrame, dimension: declaration.Dimension) -> DataFr
     events would in one hour, whichever event falls into which.
     """
     key = ["ingest_hour", *dimension.key]
-    names = [field.name for field in dimension.fields]
+    names = [column.name for column in declaration.value_columns(dimension)]
+    attributes = [name for name in names if name not in dimension.key]
     order = Window.partitionBy(*key).orderBy("position")
-    values = f.struct(*dimension.attributes) if dimension.attributes else f.struct(f.lit(True))
+    values = f.struct(*attributes) if attributes else f.struct(f.lit(True))
     position = f.struct(*[f.col(part).alias(f"event_{part}") for part in ("time", "partition", "offset")])
     runs = (
         valid.select("ingest_hour", *names, position.alias("position"))
@@ -83,7 +92,7 @@ def dimension_rows(valid: DataFrame, dimension: declaration.Dimension) -> DataFr
         .withColumn("run", f.sum(f.col("changed").cast("int")).over(order))
         .groupBy(*key, "run")
         .agg(
-            *[f.first(name).alias(name) for name in dimension.attributes],
+            *[f.first(name).alias(name) for name in attributes],
             f.min("position").alias("first"),
             f.max("position").alias("last"),
             f.sort_array(f.collect_list("position")).alias("events"),

@@ -12,7 +12,8 @@ from gcs_export_pipeline import declaration
 
 ROOT = Path(__file__).resolve().parents[2] / "dbt_project" / "models"
 DIMENSIONS = list(declaration.dimensions().values())
-#: Columns that a dimension has beside its declared fields.
+#: Columns that a dimension has beside its declared fields: where its row comes from, and made keys.
+LINEAGE = ["last_event_time", "last_event_partition", "last_event_offset", "ingest_hour"]
 KEYS = {"location": ["location_key"], "department": ["department_market_key"]}
 
 
@@ -30,7 +31,7 @@ def data_tests_of(column: dict[str, Any]) -> dict[str, Any]:
 def test_a_dimension_has_the_declared_fields(dimension: declaration.Dimension) -> None:
     model = properties(f"marts/dim_{dimension.name}.yml")
     columns = {column["name"]: column for column in model["columns"]}
-    extra = [*KEYS.get(dimension.name, []), *([] if dimension.name == "metadata" else ["last_event_time"])]
+    extra = [*KEYS.get(dimension.name, []), *LINEAGE, *(["payload"] if dimension.name == "metadata" else [])]
     assert sorted(columns) == sorted([field.name for field in dimension.fields] + extra)
     assert model["description"].startswith(dimension.grain)
     for field in dimension.fields:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from google.cloud import bigquery, storage
 from gcs_export_pipeline import declaration
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = 3000
 EVERYTHING = ("--from", "2000-01-01T00")  # a window that covers all hours, whatever was done before
 
@@ -43,6 +45,7 @@ def deployment(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactor
         "STAGING_DATASET": f"{name}_staging",
         "CANDIDATE_DATASET": f"{name}_candidate",
         "WAREHOUSE_DATASET": f"{name}_warehouse",
+        "OPS_DATASET": f"{name}_ops",
         "BUILD_DIR": str(tmp_path_factory.mktemp(name)),
     }
 
@@ -107,7 +110,8 @@ def test_a_second_run_gives_the_same_tables(platform: dict[str, str], made: dict
     before = contents(platform, made)
     again = succeed(run_module("pipeline", **made))
     assert "nothing new: every raw object is in the Parquet of its hour" in again.stdout
-    assert "nothing new to load" in again.stdout
+    assert "load: nothing new" in again.stdout
+    assert "transform, quality, publish: nothing new" in again.stdout
     assert contents(platform, made) == before
     everything = succeed(run_module("pipeline", *EVERYTHING, **made))
     assert "wrote customer" in everything.stdout
@@ -124,8 +128,8 @@ def test_publishing_replaces_what_was_published(
     table = client(platform).get_table(f"{made['WAREHOUSE_DATASET']}.dim_customer")
     assert table.description == "One row per customer. Its latest version by event time."
     assert {field.name: field.description for field in table.schema}["customer_lname"].startswith("Last name")
-    for stage in ("transform", "publish"):
-        succeed(run_module("pipeline", "--only", stage, **made))
+    succeed(run_module("pipeline", "--only", "transform", "--full", **made))
+    succeed(run_module("pipeline", "--only", "publish", **made))
     assert contents(platform, made) == before
 
 
@@ -137,13 +141,52 @@ def test_a_failed_gate_leaves_what_is_published(
     client(platform).query_and_wait(f"delete from {candidate} where customer_id <= 20")
     failed = run_module("pipeline", "--only", "quality", **made)
     assert failed.returncode == 1
-    assert "rows are the distinct keys of staging" in failed.stdout
+    assert "that agreed with staging: observed" in failed.stdout
     assert "the published tables are as they were" in failed.stderr
     assert contents(platform, made) == before
     client(platform).query_and_wait(f"drop table {candidate}")
     gate = run_module("expectations", "--reports", made["BUILD_DIR"], **made)
     assert gate.returncode == 2, gate.stdout + gate.stderr
     assert contents(platform, made) == before
+
+
+def test_a_killed_run_is_taken_over(platform: dict[str, str], made: dict[str, str], run_module: Run) -> None:
+    """New events, a run that is killed while Spark works, and the next one, which brings them in alone."""
+    succeed(run_module("events", "--start", "2026-01-05T00", "--rows", "300", "--hours", "1", **made))
+    before, settings = contents(platform, made), made | {"LOCK_LEASE_SECONDS": "4"}
+    command = [sys.executable, "-u", "-m", "pipeline"]
+    killed = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stdout=subprocess.PIPE, text=True)
+    assert killed.stdout is not None
+    assert any("checked:" in line for line in killed.stdout)
+    killed.kill()
+    killed.wait()
+    assert contents(platform, made) == before
+
+    after = succeed(run_module("pipeline", **settings))
+    assert "which ended without releasing it" in after.stdout
+    bucket = storage.Client(project=platform["GOOGLE_CLOUD_PROJECT"]).bucket(made["GCS_BUCKET"])
+    facts = json.loads(bucket.blob("made_events/20260105T00.json").download_as_bytes())
+    told = summary(made)
+    assert told["hours"] == ["20260105T00"]
+    assert told["events"] == {name: facts[name] for name in ("raw", "valid", "quarantined", "duplicates")}
+    assert told["dimensions"]["order"]["published"] == ROWS + 300
+
+    ops, query = made["OPS_DATASET"], client(platform).query_and_wait
+    (first, second) = list(query(f"select * from {ops}.runs order by started_at desc limit 2"))
+    assert (first.status, first.hours, first.published) == ("succeeded", 1, True)
+    assert (second.status, second.stage, second.published) == ("killed", "dimensions", False)
+    counts = {
+        (row.stage, row.dimension, row.measure): row
+        for row in query(f"select * from {ops}.run_counts where run = '{first.run}'")
+        if row.ingest_hour
+    }
+    assert counts["dimensions", None, "raw"].row_count == facts["raw"]
+    assert counts["dimensions", None, "raw"].byte_count > 0
+    for name in declaration.dimensions():
+        rows = {each.row_count for key, each in counts.items() if key[1:] in {(name, "parquet"), (name, "staging")}}
+        assert len(rows) == 1
+    jobs = list(query(f"select job_id from {ops}.run_counts where run = '{first.run}' and measure = 'loaded'"))
+    assert [len(row.job_id.split()) for row in jobs] == [2] * len(declaration.dimensions())
 
 
 def test_parquet_that_is_gone_stops_the_load(platform: dict[str, str], made: dict[str, str], run_module: Run) -> None:
@@ -156,6 +199,22 @@ def test_parquet_that_is_gone_stops_the_load(platform: dict[str, str], made: dic
     succeed(run_module("pipeline", "--only", "dimensions", *EVERYTHING, **made))
     loaded = succeed(run_module("pipeline", "--only", "load", **made))
     assert "staging holds what the Parquet holds" in loaded.stdout
+
+
+def test_rows_that_do_not_add_up_stop_the_run(platform: dict[str, str], made: dict[str, str], run_module: Run) -> None:
+    before = contents(platform, made)
+    staging = f"{made['STAGING_DATASET']}.`order`"
+    hour = "ingest_hour = timestamp '2026-01-03 01:00:00+00'"
+    one = f"(select min(order_item_id) from {staging} where {hour})"
+    client(platform).query_and_wait(f"delete from {staging} where {hour} and order_item_id = {one}")
+    failed = run_module("pipeline", "--only", "transform", *EVERYTHING, **made)
+    assert failed.returncode == 1
+    assert "order 20260103T01: " in failed.stderr
+    assert "`make load FROM=2026-01-03T01 TO=2026-01-03T02`" in failed.stderr
+    assert contents(platform, made) == before
+    succeed(run_module("pipeline", "--only", "load", "--from", "2026-01-03T01", "--to", "2026-01-03T02", **made))
+    succeed(run_module("pipeline", **made))
+    assert contents(platform, made) == before
 
 
 def test_the_real_rows_give_the_true_counts(

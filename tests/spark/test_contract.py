@@ -5,7 +5,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from gcs_export_pipeline import contract, declaration
-from gcs_export_pipeline.pipeline import check_events, count
+from gcs_export_pipeline.contract import check_events
+from gcs_export_pipeline.counts import count
 from tests.spark.raw_rows import HOUR, raw
 
 

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from events import raw_layout
 from events.make import make_events
 from gcs_export_pipeline import declaration, hours, pipeline
-from gcs_export_pipeline.config import ConfigError, hour_name
+from gcs_export_pipeline.config import ConfigError, RunError, hour_name
 from tests.spark.raw_rows import HOUR
 
 
@@ -44,7 +44,8 @@ def change_data(table: pa.Table, change: Any) -> pa.Table:
 
 def run(bucket: Any, run_id: str = "run-1", **window: Any) -> tuple[dict[str, Any], list[str]]:
     said: list[str] = []
-    record = pipeline.run(bucket.name, window.get("start"), window.get("end"), run_id, said.append)
+    window = {"start": None, "end": None} | window
+    record = pipeline.run(bucket.name, run_id=run_id, say=said.append, **window)
     return record, said
 
 
@@ -73,7 +74,10 @@ def test_objects_that_cannot_be_read_are_set_aside_by_name(spark: SparkSession, 
         put(bucket, "retyped.parquet", parquet(retyped)): "data.Order Id is string, declared INT64",
         put(bucket, "fewer.parquet", parquet(fewer)): "data.Customer Id is missing",
     }
-    record, said = run(bucket)
+    with pytest.raises(RunError, match=r"5 of 7 raw objects cannot be read.*UNREADABLE_SHARE"):
+        run(bucket)
+    assert not list(bucket.list_blobs(prefix="hours/"))
+    record, said = run(bucket, unreadable_share=0.8)
     (hour,) = record["records"]
     assert hour["set_aside"].keys() == problems.keys()
     for name, problem in problems.items():
@@ -131,6 +135,25 @@ def test_what_is_new_is_processed_and_nothing_else(spark: SparkSession, bucket: 
     assert runs == {"20260103T00": "third", "20260103T01": "first"}
 
 
+def test_an_hour_whose_raw_objects_are_gone_keeps_its_rows(spark: SparkSession, bucket: Any) -> None:
+    gone = put(bucket, "gone.parquet", parquet(events_table()))
+    put(bucket, "kept.parquet", parquet(events_table(seed=2)))
+    run(bucket, "first")
+    before = output(bucket)
+    bucket.blob(gone).delete()
+    put(bucket, "late.parquet", parquet(events_table(seed=3)))
+    record, said = run(bucket, "second")
+    assert record["hours"] == []
+    assert "1 raw objects of hour 20260103T00 are gone" in said[0]
+    assert "1 new objects are not read" in said[0]
+    assert output(bucket) == before
+    # Asked for by name, the hour is what there is.
+    assert run(bucket, "third", start=HOUR)[0]["records"][0]["objects"].keys() == {
+        gone.replace("gone", "kept"),
+        gone.replace("gone", "late"),
+    }
+
+
 def test_a_run_that_dies_leaves_the_parquet_of_the_last(
     spark: SparkSession, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,14 +168,26 @@ def test_a_run_that_dies_leaves_the_parquet_of_the_last(
     assert output(bucket) == before
     run(bucket, "repaired")
     assert output(bucket) != before
-    assert not list(bucket.list_blobs(prefix="transformed_data/customer_dimension/run=killed/hour="))
+    assert not list(bucket.list_blobs(prefix="transformed_data/customer_dimension/run=killed/"))
+
+
+def test_what_a_killed_run_left_is_removed(spark: SparkSession, bucket: Any) -> None:
+    put(bucket, "one.parquet", parquet(events_table()))
+    run(bucket, "good")
+    before = output(bucket)
+    for blob in list(bucket.list_blobs(prefix="transformed_data/")):
+        bucket.copy_blob(blob, bucket, blob.name.replace("run=good", "run=dead"))
+    assert hours.remove_unnamed(storage.Client(), bucket.name, "dead") == len(declaration.dimensions())
+    assert hours.remove_unnamed(storage.Client(), bucket.name, "good") == 0
+    assert output(bucket) == before
+    assert not list(bucket.list_blobs(prefix="transformed_data/customer_dimension/run=dead/"))
 
 
 def test_what_is_not_there_is_said(spark: SparkSession, bucket: Any) -> None:
     with pytest.raises(ConfigError, match="bucket no-such-bucket does not exist: create it"):
         pipeline.run("no-such-bucket", None, None, "r", lambda _: None)
     put(bucket, "one.parquet", parquet(events_table()))
-    with pytest.raises(pipeline.RunError, match="no raw objects from 2031"):
+    with pytest.raises(RunError, match="no raw objects from 2031"):
         run(bucket, start=HOUR.replace(year=2031))
     bucket.blob("raw_streaming/yesterday/a.parquet").upload_from_string(b"x")
     with pytest.raises(ConfigError, match="'yesterday' is not an hour"):

@@ -12,7 +12,7 @@ from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
 from gcs_export_pipeline import declaration, schemas, transforms
-from gcs_export_pipeline.pipeline import check_events, outcome
+from gcs_export_pipeline.contract import check_events, outcome
 from tests.spark.raw_rows import HOUR, raw
 
 

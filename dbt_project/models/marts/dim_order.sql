@@ -1,11 +1,20 @@
+{%- set key = {'order_item_id': 'order_item_id'} -%}
+{{
+    config(
+        unique_key='order_item_id',
+        cluster_by=['order_item_id'],
+        post_hook="{{ remove_vanished(ref('stg_order_events__order'), {'order_item_id': 'order_item_id'}) }}"
+    )
+}}
+
 with
 
 versions as (
-    select * from {{ ref('stg_order_events__order') }}
+    {{ deciding_versions(ref('stg_order_events__order'), key) }}
 ),
 
 latest as (
-    {{ latest_version('versions', ['order_item_id']) }}
+    {{ latest_version('versions', key) }}
 ),
 
 final as (
@@ -26,7 +35,10 @@ final as (
         order_profit_per_order,
         order_status,
         department_id,
-        last_event_time
+        last_event_time,
+        last_event_partition,
+        last_event_offset,
+        ingest_hour
     from latest
 )
 

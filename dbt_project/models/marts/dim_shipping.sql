@@ -1,11 +1,20 @@
+{%- set key = {'order_id': 'order_id'} -%}
+{{
+    config(
+        unique_key='order_id',
+        cluster_by=['order_id'],
+        post_hook="{{ remove_vanished(ref('stg_order_events__shipping'), {'order_id': 'order_id'}) }}"
+    )
+}}
+
 with
 
 versions as (
-    select * from {{ ref('stg_order_events__shipping') }}
+    {{ deciding_versions(ref('stg_order_events__shipping'), key) }}
 ),
 
 latest as (
-    {{ latest_version('versions', ['order_id']) }}
+    {{ latest_version('versions', key) }}
 ),
 
 final as (
@@ -16,7 +25,10 @@ final as (
         days_for_shipment_scheduled,
         shipping_mode,
         delivery_status,
-        last_event_time
+        last_event_time,
+        last_event_partition,
+        last_event_offset,
+        ingest_hour
     from latest
 )
 

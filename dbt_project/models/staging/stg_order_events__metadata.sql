@@ -12,6 +12,7 @@ renamed as (
         `partition`,
         time,
         topic,
+        payload,
         first_event_time,
         first_event_partition,
         first_event_offset,
