@@ -5,7 +5,9 @@ Each function corrects one behaviour and says which; `tests/emulators/test_confo
 
 from __future__ import annotations
 
+import json
 import re
+from functools import partial
 from typing import Any
 
 import sqlglot
@@ -26,6 +28,7 @@ from sqlglot.dialects.duckdb import DuckDB
 def apply() -> None:
     """Install every correction of this module into the running process."""
     numeric_keeps_its_digits()
+    dates_are_truncated_to_dates()
     table_aliases_keep_their_columns()
     statements_are_prepared()
     legacy_catalog_views_answer()
@@ -47,6 +50,18 @@ def numeric_keeps_its_digits() -> None:
         return stock(generator, node)
 
     transforms[exp.DataType] = data_type
+
+
+def dates_are_truncated_to_dates() -> None:
+    """DATE_TRUNC gives a DATE; stock it gives a DATETIME where its argument is a column."""
+    transforms = DuckDB.Generator.TRANSFORMS
+    stock = transforms.get(exp.DateTrunc)
+
+    def date_trunc(generator: Any, node: exp.DateTrunc) -> str:
+        truncated = stock(generator, node) if stock else generator.datetrunc_sql(node)
+        return f"CAST({truncated} AS DATE)"
+
+    transforms[exp.DateTrunc] = date_trunc
 
 
 def table_aliases_keep_their_columns() -> None:
@@ -205,9 +220,10 @@ def scripts_assign_arrays() -> None:
 
 
 def descriptions_may_hold_quotes() -> None:
-    """A quote or backslash in a description is data; stock it breaks every INFORMATION_SCHEMA query."""
+    """A quote, backslash or line break in a description is data; stock it breaks INFORMATION_SCHEMA."""
 
     information_schema._sql_literal = lambda value: "NULL" if value is None else _quoted(str(value))
+    information_schema._quote_for_option = partial(json.dumps, ensure_ascii=False)
 
 
 def dml_copies_no_table() -> None:

@@ -7,11 +7,12 @@ unless set) they run against Google Cloud instead, in a dataset and a folder of 
 from __future__ import annotations
 
 import io
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -233,6 +234,10 @@ class TestQueries:
         sql += "where true qualify row_number() over (partition by k order by v desc) = 1 order by v"
         assert cloud.ask(sql) == [("a", 2), (None, 4)]
 
+    def test_a_date_is_truncated_to_a_date(self, cloud: Cloud) -> None:
+        days = "unnest(generate_date_array(date '2017-03-05', date '2017-03-05')) as day"
+        assert cloud.ask(f"select date_trunc(day, month) from {days}") == [(date(2017, 3, 1),)]
+
     def test_arrays_are_made_of_what_is_there(self, cloud: Cloud) -> None:
         sql = "select array_length(array_agg(distinct n ignore nulls)) from unnest([1, 1, null, 2]) as n"
         assert cloud.ask(sql) == [(2,)]
@@ -255,6 +260,12 @@ class TestTables:
         view = f"`{cloud.dataset}`.INFORMATION_SCHEMA.COLUMN_FIELD_PATHS"
         sql = f"select description from {view} where table_name = '{table}' and column_name = 'name'"
         assert cloud.ask(sql) == [(DESCRIPTION,)]
+        found.description = f"{DESCRIPTION}\nand a second line"
+        cloud.bigquery.update_table(found, ["description"])
+        view = f"`{cloud.dataset}`.INFORMATION_SCHEMA.TABLE_OPTIONS"
+        sql = f"select option_value from {view} where table_name = '{table}' and option_name = 'description'"
+        ((option,),) = cloud.ask(sql)
+        assert json.loads(option) == found.description
 
     def test_layout_is_kept(self, cloud: Cloud, table: str) -> None:
         found = cloud.bigquery.get_table(f"{cloud.dataset}.{table}")
