@@ -22,7 +22,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from gcs_export_pipeline import contract, counts, declaration, hours, lock, objects, output, schemas, window
+from gcs_export_pipeline import contract, counts, declaration, hours, lock, objects, output, schemas, transforms, window
 from gcs_export_pipeline.config import (
     REPORTED,
     RUNS,
@@ -36,6 +36,8 @@ from gcs_export_pipeline.config import (
 
 #: Above this share of raw objects that cannot be read, something is wrong with more than an object.
 UNREADABLE_SHARE = 0.5
+#: Some 50 MB in memory.
+EVENTS_A_PART = 50_000
 
 Say = Callable[[str], None]
 
@@ -131,7 +133,12 @@ def _process(
 ) -> tuple[counts.Counts, output.Written]:
     """Check the rows of the objects and write them; returns the counts of each hour and what was written."""
     spark = session()
-    checked = contract.check_events(read_raw(spark, bucket, readable)).persist()
+    # Parts grow in number, not in size, so that a task needs as much memory for a year as for an hour. All deliveries
+    # of an event lie in one part, as telling them apart needs.
+    parts = max(spark.sparkContext.defaultParallelism, sum(each.rows for each in readable) // EVENTS_A_PART)
+    position = [f"metadata.{name}" for name in transforms.POSITION]
+    raw = read_raw(spark, bucket, readable).repartition(parts, "ingest_hour", *position)
+    checked = contract.check_events(raw).persist()
     try:
         counted = counts.count(checked)
         counts.compare_with_footers(counted, readable)
