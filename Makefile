@@ -79,11 +79,18 @@ test: setup ## Run every test, on servers that the tests start themselves [ONLY=
 	@$(MAIN)/python -m pytest $(ONLY)
 
 .PHONY: lint
-lint: setup ## ruff, mypy and sqlfluff
+lint: setup ## ruff, mypy, sqlfluff, and dbt-bouncer: a description, contract and test for every model
 	@$(MAIN)/ruff format --check .
 	@$(MAIN)/ruff check .
 	@$(MAIN)/mypy
 	@$(MAIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+	@DBT_TARGET_PATH=$(CURDIR)/build/lint DBT_LOG_PATH=$(CURDIR)/build/lint $(MAIN)/dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project
+	@$(MAIN)/dbt-bouncer run --config-file dbt_project/dbt-bouncer.yml
+
+.PHONY: freshness
+freshness: up ## Whether staging was loaded lately: a warning after a day, an error after a week
+	@DBT_TARGET_PATH=$(BUILD_DIR)/freshness DBT_LOG_PATH=$(BUILD_DIR)/logs/dbt $(MAIN)/dbt --no-use-colors source freshness \
+		--project-dir dbt_project --profiles-dir dbt_project
 
 .PHONY: bench
 bench: setup ## Measure how time, bytes and memory grow; an hour on 2 cores [BENCH='--windows 1 10 --full 200000']

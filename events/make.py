@@ -323,6 +323,11 @@ def make_events(rows: int, seed: int, hours: int, first_offset: int = 0, first_i
         "department": ["Department Id", "Market"],
     }
     distinct = {name: len(events[columns].drop_duplicates()) for name, columns in keys.items()}
+    # A customer moves once and a product is renamed once: where events tell both sides, there are two versions.
+    versions = {
+        "customer_versions": len(events[["Customer Id", "Customer Street", "Customer City"]].drop_duplicates()),
+        "product_versions": len(events[["Product Card Id", "Product Name"]].drop_duplicates()),
+    }
     made.facts = {
         "rows": rows,
         "seed": seed,
@@ -332,6 +337,7 @@ def make_events(rows: int, seed: int, hours: int, first_offset: int = 0, first_i
         "status_changes": len(events) - rows,
         "moved_customers": int(customers["moved"].sum()),
         "renamed_products": int(products["renamed"].sum()),
+        **versions,
         **made.facts,
         "distinct": distinct | {"metadata": len(events)},
     }

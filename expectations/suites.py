@@ -24,10 +24,11 @@ def suites(config: Config, counted: dict[str, int]) -> dict[str, list[Expectatio
         "department": _department(),
         "metadata": _metadata(config),
     }
-    return {
+    every = {
         f"dim_{name}": _every(dimension, counted[name]) + special[name]
         for name, dimension in declaration.dimensions().items()
     }
+    return every | {"fct_order_item": _facts(config)}
 
 
 def _rows(description: str, query: str, severity: str = "critical") -> Expectation:
@@ -42,14 +43,15 @@ def _every(dimension: declaration.Dimension, counted: int) -> list[Expectation]:
     To compare it with all of staging once more would cost all of history in every run.
     """
     key = ", ".join(f"`{name}`" for name in dimension.key)
+    latest = "where is_current " if dimension.history else ""
     return [
         gxe.ExpectTableRowCountToBeBetween(min_value=1, severity="critical"),
         gxe.ExpectTableRowCountToEqual(
             value=counted, severity="critical", description=f"rows are the {counted:,} that agreed with staging"
         ),
         _rows(
-            "no key occurs twice",
-            f"select {key}, count(*) as occurrences from {{batch}} group by {key} having count(*) > 1",
+            "no key has two current rows" if dimension.history else "no key occurs twice",
+            f"select {key}, count(*) as occurrences from {{batch}} {latest}group by {key} having count(*) > 1",
         ),
     ]
 
@@ -166,6 +168,41 @@ def _metadata(config: Config) -> list[Expectation]:
         _rows(
             "no event lies in the future",
             "select topic, `partition`, offset, time from {batch} where time > current_timestamp()",
+        ),
+    ]
+
+
+def _facts(config: Config) -> list[Expectation]:
+    keys = {
+        "dim_customer": "customer_key",
+        "dim_product": "product_key",
+        "dim_location": "location_key",
+        "dim_department": "department_market_key",
+        "dim_shipping": "order_id",
+        "dim_order": "order_item_id",
+    }
+    orphans = " union all ".join(
+        f"select '{key}' as key_column, order_item_id from facts where not exists (select 1 from "
+        f"`{config.project}.{config.candidate}.{name}` as dimension where dimension.{key} = facts.{key})"
+        for name, key in keys.items()
+    )
+    return [
+        _rows(
+            "every fact has its row in every dimension, whenever it came",
+            f"with facts as (select * from {{batch}}) {orphans}",
+        ),
+        gxe.ExpectTableRowCountToEqualOtherTable(other_table_name="dim_order", severity="critical"),
+        _rows(
+            "facts and order items agree in every sum, whatever the month",
+            "select * from (select date_trunc(order_day, month) as order_month, sum(sales) as sales, "
+            "sum(order_item_total) as revenue, sum(order_profit_per_order) as profit, "
+            "sum(order_item_quantity) as units from {batch} group by order_month) as facts full outer join "
+            "(select date_trunc(date(order_date), month) as order_month, sum(sales) as sales, "
+            "sum(order_item_total) as revenue, sum(order_profit_per_order) as profit, "
+            f"sum(order_item_quantity) as units from `{config.project}.{config.candidate}.dim_order` "
+            "group by order_month) as items using (order_month) "
+            "where coalesce(facts.sales <> items.sales or facts.revenue <> items.revenue "
+            "or facts.profit <> items.profit or facts.units <> items.units, true)",
         ),
     ]
 

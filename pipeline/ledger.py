@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from google.api_core.exceptions import Conflict
 from google.cloud import bigquery, storage
 
+from gcs_export_pipeline import declaration
 from gcs_export_pipeline.config import RUNS, Config, parse_hour
 from gcs_export_pipeline.objects import ARROW_TYPES
 from pipeline.stages import DBT_CANDIDATE
@@ -150,7 +151,7 @@ def _dbt_jobs(results: Path) -> Iterator[dict[str, Any]]:
     """The job of each dimension's model, as dbt reports it."""
     for each in json.loads(results.read_text())["results"] if results.exists() else ():
         kind, _, name = each["unique_id"].split(".")[:3]
-        if kind == "model" and name.startswith("dim_"):
+        if kind == "model" and name.removeprefix("dim_") in declaration.dimensions():
             response = each["adapter_response"]
             yield {
                 "stage": "transform",

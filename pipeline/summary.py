@@ -31,7 +31,7 @@ class Counts:
     #: Distinct keys of the hour in staging, and how many of them have a row in the dimension.
     keys: int = 0
     found: int = 0
-    #: Rows of the dimension that came from the hour, and how many of those keys the hour has in staging.
+    #: Latest rows of the dimension that came from the hour, and how many of those keys the hour has in staging.
     latest: int = 0
     supported: int = 0
     #: Events whose position another hour used with other content; of metadata only.
@@ -137,13 +137,16 @@ def collect(config: Config, chosen: Iterable[datetime] | None = None) -> Summary
 
 
 def count_tables(config: Config, published: bool) -> dict[str, dict[str, int]]:
-    """Rows of each candidate dimension, and of the published ones where they are to be there."""
-    datasets = {"candidate": config.candidate} | ({"published": config.warehouse} if published else {})
+    """Keys and rows of each candidate dimension, and rows of the published ones where they are to be there."""
     parts = [
-        f"select '{name}' as dimension, '{kind}' as kind, count(*) as row_count "
+        f"select '{name}' as dimension, '{kind}' as kind, {count} as row_count "
         f"from `{config.project}.{dataset}.dim_{name}`"
-        for name in declaration.dimensions()
-        for kind, dataset in datasets.items()
+        for name, dimension in declaration.dimensions().items()
+        for kind, dataset, count in (
+            ("current", config.candidate, "countif(is_current)" if dimension.history else "count(*)"),
+            ("candidate", config.candidate, "count(*)"),
+            *([("published", config.warehouse, "count(*)")] if published else []),
+        )
     ]
     client = bigquery.Client(project=config.project, location=config.location)
     tables: dict[str, dict[str, int]] = {}
@@ -167,9 +170,10 @@ def _count_hours(config: Config, condition: str) -> str:
             f"from `{staging.table_id(config, dimension)}` where {condition} "
             f"group by ingest_hour, {', '.join(f'key_{each}' for each in keys)}"
         )
+        latest = "is_current" if dimension.history else "true"
         in_dimension = (
             f"select ingest_hour, {select_keys}, {payload[1]} as payload "
-            f"from `{config.project}.{config.candidate}.dim_{name}`"
+            f"from `{config.project}.{config.candidate}.dim_{name}` where {latest}"
         )
         parts.append(
             f"select '{name}' as dimension, format_timestamp('%Y%m%dT%H', staged.ingest_hour) as hour, "
@@ -178,7 +182,7 @@ def _count_hours(config: Config, condition: str) -> str:
             "countif(dim.payload <> staged.payload) as reused "
             f"from ({in_staging}) as staged left join ({in_dimension}) as dim on {same} group by hour "
             f"union all select '{name}', format_timestamp('%Y%m%dT%H', ingest_hour) as hour, 0, 0, 0, count(*), 0, 0 "
-            f"from `{config.project}.{config.candidate}.dim_{name}` where {condition} group by hour"
+            f"from `{config.project}.{config.candidate}.dim_{name}` where ({condition}) and {latest} group by hour"
         )
     return " union all ".join(parts)
 

@@ -17,12 +17,12 @@
 {%- endmacro %}
 
 {#-
-  Row tests read what this run could have changed: rows of other hours passed when they came. `unique` is about the table
-  as a whole and reads it all. A model without ingest_hour is read as a whole too, and so is every one where the variable
-  `test_everything` says that the tests themselves changed.
+  Row tests read what this run could have changed: rows of other hours passed when they came. `unique` and `history` are
+  about the table as a whole and read it all. A model without ingest_hour is read as a whole too, and so is every one
+  where the variable `test_everything` says that the tests themselves changed.
 -#}
 {% macro get_where_subquery(relation) -%}
-    {%- set table_tests = ['unique', 'unique_together'] -%}
+    {%- set table_tests = ['unique', 'unique_together', 'history'] -%}
     {%- set tested = graph.nodes.get(model.attached_node, {}) if execute else {} -%}
     {%- if var('changed_hours', none) is not none and not var('test_everything', false) and model.test_metadata.name not in table_tests
         and 'ingest_hour' in tested.get('columns', {}) -%}

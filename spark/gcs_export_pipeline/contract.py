@@ -6,6 +6,7 @@ A rule is broken where its condition is true; unknown (NULL) is not broken, sinc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 
 from pyspark.sql import Column, DataFrame
@@ -69,11 +70,16 @@ def _rules_of_field(source: str, field: declaration.Field) -> list[Rule]:
     if field.values:
         allowed = ", ".join(repr(value) for value in field.values)
         rules.append(Rule(f"{field.name} is not an allowed value", f"{typed} not in ({allowed})"))
+    compared = f"cast({typed} as date)" if field.type == "TIMESTAMP" else typed
     if field.min is not None:
-        rules.append(Rule(f"{field.name} is below {field.min}", f"{typed} < {field.min}"))
+        rules.append(Rule(f"{field.name} is below {field.min}", f"{compared} < {_literal(field.min)}"))
     if field.max is not None:
-        rules.append(Rule(f"{field.name} is above {field.max}", f"{typed} > {field.max}"))
+        rules.append(Rule(f"{field.name} is above {field.max}", f"{compared} > {_literal(field.max)}"))
     return rules
+
+
+def _literal(value: int | date) -> str:
+    return f"date '{value}'" if isinstance(value, date) else str(value)
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -26,8 +27,8 @@ class Field:
     description: str
     required: bool = False
     values: tuple[str | int, ...] = ()
-    min: int | None = None
-    max: int | None = None
+    min: int | date | None = None
+    max: int | date | None = None
     scale: int = 0
     zip_code: bool = False
     personal: bool = False
@@ -35,12 +36,13 @@ class Field:
 
 @dataclass(frozen=True)
 class Dimension:
-    """One dimension: what a row is, its natural key, and its fields in order."""
+    """One dimension: what a row is, its natural key, its fields in order, and whether it keeps every version."""
 
     name: str
     grain: str
     key: tuple[str, ...]
     fields: tuple[Field, ...]
+    history: bool
 
     @property
     def source(self) -> str:
@@ -97,7 +99,7 @@ def dimensions() -> dict[str, Dimension]:
             Field(name=key, **(value | {"values": tuple(value.get("values", ()))}))
             for key, value in entry["fields"].items()
         )
-        result[name] = Dimension(name, entry["grain"], tuple(entry["key"]), fields)
+        result[name] = Dimension(name, entry["grain"], tuple(entry["key"]), fields, entry.get("history", False))
         for each in fields:
             if each.raw not in raw[result[name].source]:
                 raise ValueError(f"dimensions.toml: {name}.{each.name}: raw_events.toml has no field {each.raw!r}")

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from google.cloud import bigquery, storage
 
+from events.raw_layout import to_arrow
 from gcs_export_pipeline import declaration
+from tests.spark.raw_rows import DATA
+from tests.spark.test_pipeline import parquet
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,8 +36,8 @@ def client(platform: dict[str, str]) -> bigquery.Client:
 def contents(platform: dict[str, str], datasets: dict[str, str]) -> dict[str, str]:
     """A digest of every published table: the same rows give the same, whatever their order."""
     digests = {}
-    for name in declaration.dimensions():
-        rows = client(platform).query_and_wait(f"select * from `{datasets['WAREHOUSE_DATASET']}.dim_{name}`")
+    for name in [*(f"dim_{name}" for name in declaration.dimensions()), "fct_order_item", "fct_order_status"]:
+        rows = client(platform).query_and_wait(f"select * from `{datasets['WAREHOUSE_DATASET']}.{name}`")
         lines = sorted(repr(row.values()) for row in rows)
         digests[name] = f"{len(lines)} {hashlib.sha256(repr(lines).encode()).hexdigest()}"
     return digests
@@ -74,18 +81,17 @@ def test_counts_are_those_that_were_put_in(platform: dict[str, str], made: dict[
     told = summary(made)
     assert told["problems"] == []
     assert told["events"] == {name: facts[name] for name in ("raw", "valid", "quarantined", "duplicates")}
-    assert {name: counts["published"] for name, counts in told["dimensions"].items()} == facts["distinct"]
+    assert {name: counts["current"] for name, counts in told["dimensions"].items()} == facts["distinct"]
+    versions = {name: counts["published"] - counts["current"] for name, counts in told["dimensions"].items()}
+    assert versions.pop("product") == facts["product_versions"] - facts["distinct"]["product"] > 0
+    assert versions.pop("customer") == facts["customer_versions"] - facts["distinct"]["customer"] > 0
+    assert set(versions.values()) == {0}
     for reason, count in facts["broken"].items():
         assert told["reasons"][reason] >= count
 
 
 def test_the_latest_version_is_the_last_in_event_time(platform: dict[str, str], made: dict[str, str]) -> None:
     """The tables against the events themselves, read by another way: the last status that was sent of each item."""
-    import io
-
-    import pandas as pd
-    import pyarrow.parquet as pq
-
     frames = []
     for blob in storage.Client().list_blobs(made["GCS_BUCKET"], prefix="raw_streaming/"):
         table = pq.read_table(io.BytesIO(blob.download_as_bytes()))
@@ -124,9 +130,15 @@ def test_publishing_replaces_what_was_published(
     before = contents(platform, made)
     client(platform).query_and_wait(f"delete from {made['CANDIDATE_DATASET']}.dim_product where product_status = 0")
     succeed(run_module("pipeline", "--only", "publish", **made))
-    assert contents(platform, made)["product"].startswith("0 ")
+    assert contents(platform, made)["dim_product"].startswith("0 ")
+    # Views look at what is published, not at the candidate.
+    client(platform).query_and_wait(f"delete from {made['CANDIDATE_DATASET']}.fct_order_item where true")
+    (sold,) = client(platform).query_and_wait(
+        f"select sum(order_items) as n from {made['WAREHOUSE_DATASET']}.order_value_by_status"
+    )
+    assert sold.n == ROWS
     table = client(platform).get_table(f"{made['WAREHOUSE_DATASET']}.dim_customer")
-    assert table.description == "One row per customer. Its latest version by event time."
+    assert table.description.startswith("One row per customer and version of its attributes.")
     assert {field.name: field.description for field in table.schema}["customer_lname"].startswith("Last name")
     succeed(run_module("pipeline", "--only", "transform", "--full", **made))
     succeed(run_module("pipeline", "--only", "publish", **made))
@@ -217,24 +229,43 @@ def test_rows_that_do_not_add_up_stop_the_run(platform: dict[str, str], made: di
     assert contents(platform, made) == before
 
 
-def test_the_real_rows_give_the_true_counts(
-    platform: dict[str, str], run_module: Run, tmp_path_factory: pytest.TempPathFactory
+def test_a_password_is_nowhere_after_raw(
+    platform: dict[str, str], made: dict[str, str], run_module: Run, tmp_path: Path
 ) -> None:
-    """The 6,000 published rows: DataCo, Mendeley Data 10.17632/8gx2fvg2k6.5."""
-    sample = os.environ.get("DATACO_SAMPLE")
-    if not sample:
-        pytest.skip("set DATACO_SAMPLE to the CSV of 6,000 DataCo rows to run this")
-    settings = deployment(platform, tmp_path_factory, "real")
-    succeed(run_module("events", "--csv", sample, **settings))
-    succeed(run_module("pipeline", **settings))
-    told = summary(settings)
-    assert told["events"] == {"raw": 6000, "valid": 6000, "quarantined": 0, "duplicates": 0}
-    assert {name: counts["published"] for name, counts in told["dimensions"].items()} == {
-        "customer": 4680,
-        "product": 106,
-        "location": 5736,
-        "order": 6000,
-        "shipping": 5743,
-        "department": 38,
-        "metadata": 6000,
-    }
+    """Good and broken rows with a password that can be told from all else, and a look into every output."""
+    secret = "correct-horse-battery-staple"
+    rows = [
+        DATA | {"Customer Password": secret, "Order Item Id": 900_001},
+        DATA | {"Customer Password": secret, "Order Item Id": 900_002, "Order Status": "LOST"},
+    ]
+    meta = {"key": "k", "partition": 9, "time": datetime(2026, 1, 6, tzinfo=UTC), "topic": "orders"}
+    table = to_arrow(pd.DataFrame([row | meta | {"offset": number} for number, row in enumerate(rows)]))
+    bucket = storage.Client(project=platform["GOOGLE_CLOUD_PROJECT"]).bucket(made["GCS_BUCKET"])
+    bucket.blob("raw_streaming/20260106T00/secret.parquet").upload_from_string(parquet(table))
+    succeed(run_module("pipeline", **made))
+    assert summary(made)["events"] | {"duplicates": 0} == {"raw": 2, "valid": 1, "quarantined": 1, "duplicates": 0}
+    exported = tmp_path / "rows.jsonl"
+    succeed(run_module("pipeline.quarantine", "--export", str(exported), "--reason", "order_status", **made))
+
+    looked_at = 0
+    for blob in bucket.list_blobs():
+        if not blob.name.startswith("raw_streaming/"):
+            content = blob.download_as_bytes()
+            if blob.name.endswith(".parquet"):
+                found = pq.read_table(io.BytesIO(content))
+                content = f"{found.schema} {found.to_pylist()}".encode()
+            assert secret.encode() not in content, blob.name
+            assert blob.name.startswith("made_events/") or b"Customer Password" not in content, blob.name
+            looked_at += 1
+    for dataset in ("STAGING_DATASET", "CANDIDATE_DATASET", "WAREHOUSE_DATASET", "OPS_DATASET"):
+        for each in client(platform).list_tables(made[dataset]):
+            for row in client(platform).query_and_wait(f"select * from `{made[dataset]}`.`{each.table_id}`"):
+                assert secret not in repr(row), each.table_id
+            names = [field.name for field in client(platform).get_table(each.reference).schema]
+            assert not [name for name in names if "password" in name.lower()], each.table_id
+            looked_at += 1
+    for file in [*Path(made["BUILD_DIR"]).rglob("*"), exported]:
+        if file.is_file():
+            assert secret.encode() not in file.read_bytes(), file
+            looked_at += 1
+    assert looked_at > 100

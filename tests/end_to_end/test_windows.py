@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import random
 import runpy
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import count
+from itertools import count, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Two days are touched, so that day records and partitions are too.
 HOURS = [HOUR + timedelta(hours=hour) for hour in (0, 1, 24)]
 RUNS = count(1)
+TABLES = [*(f"dim_{name}" for name in declaration.dimensions()), "fct_order_status", "fct_order_item"]
 
 
 class Killed(BaseException):
@@ -61,7 +64,7 @@ class Event:
             "Customer Fname": self.name,
             "Product Card Id": self.product,
             "Order Item Cardprod Id": self.product,
-            "Product Name": f"product {self.name}",
+            "Product Name": self.product_name,
             "Order Item Id": self.item,
             "Order Id": self.item // 2 + 1,
             "Order City": f"city {self.item % 2}",
@@ -72,6 +75,14 @@ class Event:
         time = HOUR + timedelta(minutes=self.minute)
         meta = {"key": "k", "offset": self.offset, "partition": self.partition, "time": time, "topic": "orders"}
         return {"data": data, "metadata": meta}
+
+    @property
+    def product_name(self) -> str:
+        return f"product {self.name}"
+
+    @property
+    def position(self) -> tuple[int, int, int]:
+        return self.minute, self.partition, self.offset
 
     @property
     def valid(self) -> bool:
@@ -180,13 +191,14 @@ class World:
         assert counted.problems == []
         candidate.note_built(client, self.config, "any", work, {})
 
-    def tables(self) -> dict[str, list[str]]:
-        """Every row of every dimension, but for the hour that it came from, which is the split's own."""
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Every row of every dimension and fact, but for the hours that it came from, which are the split's own."""
         client = bigquery.Client(project=self.config.project)
         found = {}
-        for name in declaration.dimensions():
-            rows = client.query_and_wait(f"select * except (ingest_hour) from {self.config.candidate}.dim_{name}")
-            found[name] = sorted(repr(list(row.items())) for row in rows)
+        for name in TABLES:
+            rows = client.query_and_wait(f"select * from {self.config.candidate}.{name}")
+            kept = [{key: value for key, value in row.items() if not key.endswith("ingest_hour")} for row in rows]
+            found[name] = sorted(kept, key=repr)
         return found
 
     def events(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -275,15 +287,28 @@ def test_tables_do_not_depend_on_how_they_came_about(
     valid = [each for each in deliveries if each.event.valid]
     expected = sorted({(hour_name(HOURS[each.hour]), each.event.partition, each.event.offset) for each in valid})
     assert told == dict.fromkeys(declaration.dimensions(), expected)
-    last = {
-        each.item: each
-        for each in sorted(events, key=lambda each: (each.minute, each.partition, each.offset))
-        if each.valid
+    in_order = sorted((each for each in events if each.valid), key=lambda each: each.position)
+    last = {each.item: each for each in in_order}
+    items = {row["order_item_id"]: row["order_status"] for row in tables["dim_order"]}
+    assert items == {item: event.status for item, event in last.items()}
+    facts = {
+        row["order_item_id"]: (row["last_event_partition"], row["last_event_offset"])
+        for row in tables["fct_order_item"]
     }
-    assert len(tables["order"]) == len(last)
-    for item, event in last.items():
-        (row,) = [each for each in tables["order"] if f"('order_item_id', {item})" in each]
-        assert f"('order_status', '{event.status}')" in row
+    assert facts == {item: (event.partition, event.offset) for item, event in last.items()}
+    for table, key, key_of, value, value_of in (
+        ("dim_customer", "customer_id", "customer", "customer_fname", "name"),
+        ("dim_product", "product_card_id", "product", "product_name", "product_name"),
+        ("fct_order_status", "order_item_id", "item", "order_status", "status"),
+    ):
+        expected_versions: Counter[tuple[Any, ...]] = Counter()
+        for number in {getattr(each, key_of) for each in in_order}:
+            runs = groupby([each for each in in_order if getattr(each, key_of) == number], attrgetter(value_of))
+            starts = [(change, HOUR + timedelta(minutes=next(run).minute)) for change, run in runs]
+            ends = [start for _, start in starts[1:]] + [None]
+            expected_versions.update((number, *start, end) for start, end in zip(starts, ends, strict=True))
+        found = Counter((row[key], row[value], row["valid_from"], row["valid_to"]) for row in tables[table])
+        assert found == expected_versions, table
 
 
 def test_a_position_that_another_hour_used_is_reported(
@@ -302,4 +327,4 @@ def test_a_position_that_another_hour_used_is_reported(
     assert "20260103T01: 1 of 2 events are in quarantine: `make quarantine`" in counted.warnings
     assert any("20260103T00: 1 events have the position of another" in each for each in counted.warnings)
     # The later of the two by time stands, and neither is lost to the other dimensions.
-    assert (len(tables["metadata"]), len(tables["order"])) == (1, 2)
+    assert (len(tables["dim_metadata"]), len(tables["dim_order"])) == (1, 2)

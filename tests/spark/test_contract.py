@@ -19,6 +19,7 @@ def test_a_good_row_breaks_nothing(spark: SparkSession) -> None:
 DEFECTS: list[tuple[dict[str, Any], str]] = [
     ({"order date (DateOrders)": "2/30/2017 10:00"}, "order_date is not a TIMESTAMP"),
     ({"shipping date (DateOrders)": "1/1/2010 0:00"}, "shipping_date is before order_date"),
+    ({"order date (DateOrders)": "1/1/2050 0:00"}, "order_date is above 2049-12-31"),
     ({"Order Status": "LOST"}, "order_status is not an allowed value"),
     ({"Order Status": "  "}, "order_status is missing"),
     ({"Order Item Quantity": 0}, "order_item_quantity is below 1"),

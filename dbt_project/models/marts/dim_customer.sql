@@ -1,24 +1,18 @@
-{%- set key = {'customer_id': 'customer_id'} -%}
-{{
-    config(
-        unique_key='customer_id',
-        cluster_by=['customer_id'],
-        post_hook="{{ remove_vanished(ref('stg_order_events__customer'), {'customer_id': 'customer_id'}) }}"
-    )
-}}
+{%- set attributes = [
+    'customer_email', 'customer_fname', 'customer_lname', 'customer_segment', 'customer_city', 'customer_country',
+    'customer_state', 'customer_street', 'customer_zipcode'
+] -%}
+{{ config(unique_key='customer_key', cluster_by=['customer_id'], post_hook='{{ remove_ended() }}') }}
 
 with
 
 versions as (
-    {{ deciding_versions(ref('stg_order_events__customer'), key) }}
-),
-
-latest as (
-    {{ latest_version('versions', key) }}
+    {{ history(ref('stg_order_events__customer'), 'customer_id', attributes, 'customer_key') }}
 ),
 
 final as (
     select
+        customer_key,
         customer_id,
         customer_email,
         customer_fname,
@@ -29,11 +23,17 @@ final as (
         customer_state,
         customer_street,
         customer_zipcode,
+        is_current,
+        valid_from,
+        valid_to,
+        first_event_partition,
+        first_event_offset,
+        first_ingest_hour,
         last_event_time,
         last_event_partition,
         last_event_offset,
         ingest_hour
-    from latest
+    from versions
 )
 
 select * from final

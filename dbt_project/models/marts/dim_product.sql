@@ -1,24 +1,18 @@
-{%- set key = {'product_card_id': 'product_card_id'} -%}
-{{
-    config(
-        unique_key='product_card_id',
-        cluster_by=['product_card_id'],
-        post_hook="{{ remove_vanished(ref('stg_order_events__product'), {'product_card_id': 'product_card_id'}) }}"
-    )
-}}
+{%- set attributes = [
+    'product_category_id', 'category_name', 'product_description', 'product_image', 'product_name', 'product_price',
+    'product_status'
+] -%}
+{{ config(unique_key='product_key', cluster_by=['product_card_id'], post_hook='{{ remove_ended() }}') }}
 
 with
 
 versions as (
-    {{ deciding_versions(ref('stg_order_events__product'), key) }}
-),
-
-latest as (
-    {{ latest_version('versions', key) }}
+    {{ history(ref('stg_order_events__product'), 'product_card_id', attributes, 'product_key') }}
 ),
 
 final as (
     select
+        product_key,
         product_card_id,
         product_category_id,
         category_name,
@@ -27,11 +21,17 @@ final as (
         product_name,
         product_price,
         product_status,
+        is_current,
+        valid_from,
+        valid_to,
+        first_event_partition,
+        first_event_offset,
+        first_ingest_hour,
         last_event_time,
         last_event_partition,
         last_event_offset,
         ingest_hour
-    from latest
+    from versions
 )
 
 select * from final

@@ -1,0 +1,3 @@
+select
+    {{ masked_columns('dim_customer') }}
+from {{ ref('dim_customer') }}

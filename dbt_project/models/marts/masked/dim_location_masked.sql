@@ -1,0 +1,3 @@
+select
+    {{ masked_columns('dim_location') }}
+from {{ ref('dim_location') }}
