@@ -12,7 +12,7 @@ $(if $(wildcard $(ENV)),,$(error $(ENV) does not exist: copy gcp.env.sample to i
 # (a value may use one above it)
 $(foreach line,$(shell sed -n 's/^\([A-Z_]*\)=\(.*\)$$/\1?=\2/p' $(ENV)),$(eval $(line)))
 export $(shell sed -n 's/^\([A-Z_]*\)=.*$$/\1/p' $(ENV))
-export SQL
+export SQL FORCE
 export PYTHONPATH := $(CURDIR):$(CURDIR)/spark
 # Nothing calls home.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
@@ -68,9 +68,13 @@ dimensions: up ## Spark: raw events to the Parquet of the dimensions [FROM= TO=]
 load: up ## Mage: Parquet to BigQuery staging [FROM= TO=]
 transform: up ## dbt: staging to the candidate dimensions, tested [FROM= TO= FULL=1]
 quality: up ## Great Expectations: the gate over the candidate
-publish: up ## dbt: the checked candidate to the warehouse
+publish: up ## dbt: the checked candidate to the warehouse [FORCE='why publish what the gate did not pass']
 dimensions load transform quality publish:
-	@$(MAIN)/python -m pipeline --only $@ $(WINDOW) $(if $(FULL),--full)
+	@$(MAIN)/python -m pipeline --only $@ $(WINDOW) $(if $(FULL),--full) $(if $(FORCE),--force "$$FORCE")
+
+.PHONY: rollback
+rollback: up ## Put back what was published before the last run
+	@$(MAIN)/python -m pipeline --only rollback
 
 ##@ Check
 

@@ -6,15 +6,34 @@ rows; here stand volumes, shares, ranges that hold for the whole, and agreement 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
 from gcs_export_pipeline import declaration
 from gcs_export_pipeline.config import Config
 
+#: A table may lose so large a share of what is published, as corrections and replays take rows away; more is a loss.
+MAY_SHRINK = 0.01
+#: A table that grows to so many times what is published was loaded anew, or doubled.
+MAY_GROW = 3
 
-def suites(config: Config, counted: dict[str, int]) -> dict[str, list[Expectation]]:
-    """Expectations by table of the candidate dataset; `counted` are the rows by dimension when dbt was through."""
+
+@dataclass(frozen=True)
+class Built:
+    """What is known of the candidate from the run that built it."""
+
+    #: Rows by dimension when dbt was through and keys had been compared with staging.
+    rows: dict[str, int]
+    #: The ingest hours that the run brought in, as [start, end).
+    changed: list[list[str]]
+    #: Rows by dimension that analysts see; empty before the first publication.
+    published: dict[str, int]
+
+
+def suites(config: Config, built: Built) -> dict[str, list[Expectation]]:
+    """Expectations by table of the candidate dataset."""
     special = {
         "customer": _customer(),
         "product": _product(),
@@ -25,7 +44,7 @@ def suites(config: Config, counted: dict[str, int]) -> dict[str, list[Expectatio
         "metadata": _metadata(config),
     }
     every = {
-        f"dim_{name}": _every(dimension, counted[name]) + special[name]
+        f"dim_{name}": _every(config, dimension, built) + special[name]
         for name, dimension in declaration.dimensions().items()
     }
     return every | {"fct_order_item": _facts(config)}
@@ -36,12 +55,14 @@ def _rows(description: str, query: str, severity: str = "critical") -> Expectati
     return gxe.UnexpectedRowsExpectation(description=description, unexpected_rows_query=query, severity=severity)
 
 
-def _every(dimension: declaration.Dimension, counted: int) -> list[Expectation]:
-    """What every dimension promises: it is not empty, its key is one, and its rows are those that were counted.
+def _every(config: Config, dimension: declaration.Dimension, built: Built) -> list[Expectation]:
+    """What every dimension promises: it is not empty, its key is one, its rows are those that were counted.
 
     They were counted when, hour by hour, the keys of staging had been found in the dimension and the other way round.
-    To compare it with all of staging once more would cost all of history in every run.
+    Rows of the hours that the run brought in are compared with staging, value for value; to compare all would cost all
+    of history in every run.
     """
+    counted, published = built.rows[dimension.name], built.published.get(dimension.name)
     key = ", ".join(f"`{name}`" for name in dimension.key)
     latest = "where is_current " if dimension.history else ""
     return [
@@ -52,6 +73,38 @@ def _every(dimension: declaration.Dimension, counted: int) -> list[Expectation]:
         _rows(
             "no key has two current rows" if dimension.history else "no key occurs twice",
             f"select {key}, count(*) as occurrences from {{batch}} {latest}group by {key} having count(*) > 1",
+        ),
+        _rows("every row says what staging says", _not_in_staging(config, dimension, built.changed)),
+        *(_volume(published) if published else []),
+    ]
+
+
+def _not_in_staging(config: Config, dimension: declaration.Dimension, changed: list[list[str]]) -> str:
+    """SQL for the rows of the changed hours whose values no row of staging has in the same hour."""
+    in_changed = [f"(ingest_hour >= timestamp '{start}' and ingest_hour < timestamp '{end}')" for start, end in changed]
+    condition = " or ".join(in_changed) or "false"
+    key = ", ".join(f"built.`{name}`" for name in dimension.key)
+    same = " and ".join(f"staged.`{each.name}` is not distinct from built.`{each.name}`" for each in dimension.fields)
+    return (
+        f"with built as (select * from {{batch}} where {condition}), "
+        f"staged as (select * from `{config.project}.{config.staging}.{dimension.name}` where {condition}) "
+        f"select {key}, built.ingest_hour from built left join staged on staged.ingest_hour = built.ingest_hour "
+        f"and {same} where staged.ingest_hour is null"
+    )
+
+
+def _volume(published: int) -> list[Expectation]:
+    """What the rows that analysts see say about how many there may be."""
+    return [
+        gxe.ExpectTableRowCountToBeBetween(
+            min_value=int(published * (1 - MAY_SHRINK)),
+            severity="critical",
+            description=f"no history was lost: {published:,} rows are published",
+        ),
+        gxe.ExpectTableRowCountToBeBetween(
+            max_value=published * MAY_GROW,
+            severity="warning",
+            description=f"rows did not multiply: {published:,} are published",
         ),
     ]
 

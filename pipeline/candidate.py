@@ -11,7 +11,8 @@ from pathlib import Path
 from google.cloud import storage
 
 from gcs_export_pipeline import hours
-from gcs_export_pipeline.config import CANDIDATE, LOADS, PUBLISHED, TRANSFORMS, Config, digest
+from gcs_export_pipeline.config import CANDIDATE, CHECKED, LOADS, TRANSFORMS, Config, digest
+from pipeline import published
 from pipeline.stages import ROOT
 
 #: What decides the rows of the dimensions; the other files of the dbt project decide how they are tested and described.
@@ -58,12 +59,13 @@ def work(
             for hour, run in hours.read_held(client, config.bucket, LOADS, loaded).items()
             if (start is None or start <= hour) and (end is None or hour < end)
         }
-    return Work(basis, changed, full, published(client, config).get("checks") != checks())
+    return Work(basis, changed, full, published.last(client, config).get("checks") != checks())
 
 
 def note_built(client: storage.Client, config: Config, run: str, work: Work, rows: dict[str, int]) -> None:
-    """Record what the candidate holds since: these hours, and so many rows of each dimension."""
-    content = json.dumps({"run": run, "rows": rows}, indent=1)
+    """Record what the candidate holds since: these hours, newly, and so many rows of each dimension."""
+    changed = [[str(start), str(end)] for start, end in hours.ranges(work.changed)]
+    content = json.dumps({"run": run, "rows": rows, "changed": changed}, indent=1)
     client.bucket(config.bucket).blob(CANDIDATE).upload_from_string(content, "application/json")
     hours.note(client, config.bucket, TRANSFORMS, work.basis, work.changed)
 
@@ -78,19 +80,24 @@ def state(client: storage.Client, config: Config) -> str:
     return digest([config.warehouse, hours.held(client, config.bucket, TRANSFORMS)])
 
 
-def published(client: storage.Client, config: Config) -> dict[str, str]:
-    """What was published last: `run`, `state` and `checks`; empty if nothing was."""
-    blob = client.bucket(config.bucket).get_blob(PUBLISHED)
-    return json.loads(blob.download_as_bytes()) if blob else {}
+def now(client: storage.Client, config: Config) -> dict[str, str]:
+    """What the candidate holds and how it is checked, as two names."""
+    return {"state": state(client, config), "checks": checks()}
 
 
-def is_published(client: storage.Client, config: Config) -> bool:
-    """Whether analysts see what the candidate holds, checked as it would be checked now."""
-    now = {"state": state(client, config), "checks": checks()}
-    return {name: value for name, value in published(client, config).items() if name != "run"} == now
+def note_checked(client: storage.Client, config: Config, run: str) -> None:
+    """Record that the gate passed the candidate as it is."""
+    content = json.dumps({"run": run} | now(client, config), indent=1)
+    client.bucket(config.bucket).blob(CHECKED).upload_from_string(content, "application/json")
 
 
-def note_published(client: storage.Client, config: Config, run: str) -> None:
-    """Record that the candidate was published."""
-    content = {"run": run, "state": state(client, config), "checks": checks()}
-    client.bucket(config.bucket).blob(PUBLISHED).upload_from_string(json.dumps(content, indent=1), "application/json")
+def forget_check(client: storage.Client, config: Config) -> None:
+    """Record that the candidate is about to change, so that what the gate said no longer holds."""
+    client.bucket(config.bucket).blob(CHECKED).upload_from_string("{}", "application/json")
+
+
+def is_checked(client: storage.Client, config: Config) -> bool:
+    """Whether the gate passed the candidate as it is, by the checks as they are."""
+    blob = client.bucket(config.bucket).get_blob(CHECKED)
+    checked = json.loads(blob.download_as_bytes()) if blob else {}
+    return {name: value for name, value in checked.items() if name != "run"} == now(client, config)

@@ -39,6 +39,7 @@ def local_platform(state: Path) -> Iterator[dict[str, str]]:
         "STAGING_DATASET": "staging",
         "CANDIDATE_DATASET": "warehouse_candidate",
         "WAREHOUSE_DATASET": "warehouse",
+        "PREVIOUS_DATASET": "warehouse_previous",
         "OPS_DATASET": "ops",
         "DBT_TARGET": "local",
         "BUILD_DIR": str(state / "build"),

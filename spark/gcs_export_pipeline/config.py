@@ -21,7 +21,8 @@ HOUR_FORMAT = "%Y%m%dT%H"
 RAW, TRANSFORMED, QUARANTINE = "raw_streaming", "transformed_data", "quarantine"
 HOURS, LOADS, TRANSFORMS, RUNS = "hours", "loads", "transforms", "runs"
 #: The rows of the candidate as they were counted when it was built, and what was published last.
-CANDIDATE, PUBLISHED = f"{RUNS}/candidate.json", f"{RUNS}/published.json"
+CANDIDATE, CHECKED = f"{RUNS}/candidate.json", f"{RUNS}/checked.json"
+PUBLISHED, PREVIOUS = f"{RUNS}/published.json", f"{RUNS}/previous.json"
 #: How the names of raw objects begin that hold corrected events: what they say of a position replaces what it said.
 CORRECTED = "corrected-"
 
@@ -65,6 +66,7 @@ class Config:
     staging: str
     candidate: str
     warehouse: str
+    previous: str
     ops: str
 
     @classmethod
@@ -77,6 +79,7 @@ class Config:
             staging=setting("STAGING_DATASET"),
             candidate=setting("CANDIDATE_DATASET"),
             warehouse=setting("WAREHOUSE_DATASET"),
+            previous=setting("PREVIOUS_DATASET"),
             ops=setting("OPS_DATASET"),
         )
 

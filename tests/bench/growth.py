@@ -78,7 +78,7 @@ def make_events(events: int, start: str, hours: int, **settings: str) -> None:
 def deployment(name: str) -> dict[str, str]:
     """A bucket and datasets of its own."""
     storage.Client().create_bucket(f"bench-{name}")
-    datasets = ("STAGING", "CANDIDATE", "WAREHOUSE", "OPS")
+    datasets = ("STAGING", "CANDIDATE", "WAREHOUSE", "PREVIOUS", "OPS")
     build = tempfile.mkdtemp(prefix="bench-")
     return {"GCS_BUCKET": f"bench-{name}", "BUILD_DIR": build} | {
         f"{each}_DATASET": f"{name}_{each.lower()}" for each in datasets

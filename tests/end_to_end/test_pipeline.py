@@ -52,6 +52,7 @@ def deployment(platform: dict[str, str], tmp_path_factory: pytest.TempPathFactor
         "STAGING_DATASET": f"{name}_staging",
         "CANDIDATE_DATASET": f"{name}_candidate",
         "WAREHOUSE_DATASET": f"{name}_warehouse",
+        "PREVIOUS_DATASET": f"{name}_previous",
         "OPS_DATASET": f"{name}_ops",
         "BUILD_DIR": str(tmp_path_factory.mktemp(name)),
     }
@@ -140,9 +141,20 @@ def test_publishing_replaces_what_was_published(
     table = client(platform).get_table(f"{made['WAREHOUSE_DATASET']}.dim_customer")
     assert table.description.startswith("One row per customer and version of its attributes.")
     assert {field.name: field.description for field in table.schema}["customer_lname"].startswith("Last name")
-    succeed(run_module("pipeline", "--only", "transform", "--full", **made))
-    succeed(run_module("pipeline", "--only", "publish", **made))
+
+    assert "analysts see the tables of run" in succeed(run_module("pipeline", "--only", "rollback", **made)).stdout
     assert contents(platform, made) == before
+    assert "publish: nothing new, analysts see what run" in succeed(run_module("pipeline", **made)).stdout
+    again = run_module("pipeline", "--only", "rollback", **made)
+    assert (again.returncode, "there is nothing to roll back to" in again.stderr) == (1, True)
+
+    succeed(run_module("pipeline", "--only", "transform", "--full", **made))
+    refused = run_module("pipeline", "--only", "publish", **made)
+    assert (refused.returncode, "the gate has not passed the candidate" in refused.stderr) == (1, True)
+    succeed(run_module("pipeline", "--only", "publish", "--force", "tried by hand", **made))
+    assert contents(platform, made) == before
+    asked = client(platform).query_and_wait(f"select asked from {made['OPS_DATASET']}.runs where published")
+    assert "publish force: tried by hand" in [row.asked for row in asked]
 
 
 def test_a_failed_gate_leaves_what_is_published(
@@ -155,6 +167,7 @@ def test_a_failed_gate_leaves_what_is_published(
     assert failed.returncode == 1
     assert "that agreed with staging: observed" in failed.stdout
     assert "the published tables are as they were" in failed.stderr
+    assert run_module("pipeline", "--only", "publish", **made).returncode == 1
     assert contents(platform, made) == before
     client(platform).query_and_wait(f"drop table {candidate}")
     gate = run_module("expectations", "--reports", made["BUILD_DIR"], **made)
@@ -215,13 +228,12 @@ def test_parquet_that_is_gone_stops_the_load(platform: dict[str, str], made: dic
 
 def test_rows_that_do_not_add_up_stop_the_run(platform: dict[str, str], made: dict[str, str], run_module: Run) -> None:
     before = contents(platform, made)
-    staging = f"{made['STAGING_DATASET']}.`order`"
+    staging = f"{made['STAGING_DATASET']}.shipping"
     hour = "ingest_hour = timestamp '2026-01-03 01:00:00+00'"
-    one = f"(select min(order_item_id) from {staging} where {hour})"
-    client(platform).query_and_wait(f"delete from {staging} where {hour} and order_item_id = {one}")
+    client(platform).query_and_wait(f"insert into {staging} select * from {staging} where {hour} limit 1")
     failed = run_module("pipeline", "--only", "transform", *EVERYTHING, **made)
     assert failed.returncode == 1
-    assert "order 20260103T01: " in failed.stderr
+    assert "shipping 20260103T01: " in failed.stderr
     assert "`make load FROM=2026-01-03T01 TO=2026-01-03T02`" in failed.stderr
     assert contents(platform, made) == before
     succeed(run_module("pipeline", "--only", "load", "--from", "2026-01-03T01", "--to", "2026-01-03T02", **made))
