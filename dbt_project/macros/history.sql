@@ -146,13 +146,13 @@
 
 {#- From `runs`: those of one key that follow each other and have the same content as one, as `collapsed`. -#}
 {% macro collapsed_runs(key) -%}
+    {#- A version that stands and the same run of staging are peers: `number`, a sum over a range, counts them once. -#}
+    {%- set run_order = 'first_position, first_ingest_hour, last_position, content' -%}
     ordered as (
         select
             *,
             coalesce(
-                content != lag(content) over (
-                    partition by {{ key }} order by first_position, first_ingest_hour, last_position
-                ),
+                content != lag(content) over (partition by {{ key }} order by {{ run_order }}),
                 true
             ) as begins
         from runs
@@ -161,10 +161,7 @@
     numbered as (
         select
             *,
-            sum(if(begins, 1, 0)) over (
-                partition by {{ key }} order by first_position, first_ingest_hour, last_position
-                rows between unbounded preceding and current row
-            ) as number
+            sum(if(begins, 1, 0)) over (partition by {{ key }} order by {{ run_order }}) as number
         from ordered
     ),
 
@@ -178,9 +175,7 @@
         from numbered
         where true
         qualify
-            row_number() over (
-                partition by {{ key }}, number order by first_position, first_ingest_hour, last_position
-            ) = 1
+            row_number() over (partition by {{ key }}, number order by {{ run_order }}) = 1
     )
 {%- endmacro %}
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from google.cloud import storage
 from py4j.protocol import Py4JError
+from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
@@ -138,7 +139,8 @@ def _process(
     parts = max(spark.sparkContext.defaultParallelism, sum(each.rows for each in readable) // EVENTS_A_PART)
     position = [f"metadata.{name}" for name in transforms.POSITION]
     raw = read_raw(spark, bucket, readable).repartition(parts, "ingest_hour", *position)
-    checked = contract.check_events(raw).persist()
+    # On disk: what is kept in memory grows with the data, and leaves none for the work.
+    checked = contract.check_events(raw).persist(StorageLevel.DISK_ONLY)
     try:
         counted = counts.count(checked)
         counts.compare_with_footers(counted, readable)

@@ -115,12 +115,25 @@ DEFECTS = {
         "update {t} set location_key = 'none' where order_item_id = 1",
     ),
     "no customer id": ("dim_customer", f"update {{t}} set customer_id = null where {ONE_CUSTOMER}"),
-    "no product id": ("dim_product", "update {t} set product_card_id = null where product_card_id = 340"),
-    "no location key": ("dim_location", "update {t} set location_key = null where order_region = 'Oceania'"),
+    "no product id": (
+        "dim_product",
+        "update {t} set product_card_id = null where product_card_id = (select min(product_card_id) from {t})",
+    ),
+    "no location key": (
+        "dim_location",
+        "update {t} set location_key = null where location_key = (select min(location_key) from {t})",
+    ),
     "no order item id": ("dim_order", "update {t} set order_item_id = null where order_item_id = 1"),
     "no order id of a shipment": ("dim_shipping", "update {t} set order_id = null where order_id = 1"),
-    "no key of a department": ("dim_department", "update {t} set department_market_key = null where market = 'Africa'"),
-    "no offset of an event": ("dim_metadata", "update {t} set offset = null where offset = 1"),
+    "no key of a department": (
+        "dim_department",
+        "update {t} set department_market_key = null "
+        "where department_market_key = (select min(department_market_key) from {t})",
+    ),
+    "no offset of an event": (
+        "dim_metadata",
+        "update {t} set offset = null where offset = (select min(offset) from {t})",
+    ),
     "facts without their department": (
         "fct_order_item",
         "update {t} set department_market_key = null where order_item_id = 1",
