@@ -140,7 +140,7 @@ def execute(stage: Stage, lock: Lock | None = None) -> float:
         process = subprocess.Popen(
             stage.command,
             cwd=ROOT,
-            env=os.environ | dict(stage.environment),
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(stage.environment),  # progress comes as it is made
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
